@@ -1,0 +1,1 @@
+"""What the services share. No business rule may live here."""

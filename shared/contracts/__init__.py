@@ -1,0 +1,94 @@
+"""The messages: the only thing that two services agree on.
+
+A field may be added with a default in the same version. Anything else is a new class with the next version, both
+published for one release. The golden JSON Schemas in `schemas/` make every change a decision.
+"""
+
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from shared.contracts.base import Message, Value
+from shared.contracts.executions import (
+    CloseReason,
+    Environment,
+    ExecutionFinished,
+    ExecutionRequested,
+    ExecutionStatus,
+    Job,
+    MarketType,
+    OnOpposite,
+    PositionClosed,
+    PositionOpened,
+    TradeConfig,
+)
+from shared.contracts.registry import BotChanged, BotEntry, BotStatus, EncryptedSecret, SubscriptionChanged
+from shared.contracts.signals import Action, Signal, SignalDispatched, SignalReceived, SignalSettled
+
+MESSAGES: dict[str, type[Message]] = {
+    message.TYPE: message
+    for message in (
+        SignalReceived,
+        SignalDispatched,
+        SignalSettled,
+        ExecutionRequested,
+        ExecutionFinished,
+        PositionOpened,
+        PositionClosed,
+        BotChanged,
+        SubscriptionChanged,
+    )
+}
+
+
+class Unreadable(Exception):
+    """Bytes that are no message we know; the sender and we disagree, and only a person can tell why."""
+
+
+def dump(message: Message) -> bytes:
+    """The JSON of a message; its `type` stands first."""
+    head = b'{"type":"' + message.TYPE.encode() + b'",'
+    return head + message.model_dump_json().encode()[1:]
+
+
+def parse(type_: str, body: bytes) -> Message:
+    """The message of type `type_` in `body`. Raises Unreadable for an unknown type or a body that does not fit."""
+    if type_ not in MESSAGES:
+        raise Unreadable(f"unknown message type {type_!r}")
+    try:
+        fields: Any = orjson.loads(body)
+        return MESSAGES[type_].model_validate(fields)
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise Unreadable(f"{type_}: {error}") from error
+
+
+__all__ = [
+    "MESSAGES",
+    "Action",
+    "BotChanged",
+    "BotEntry",
+    "BotStatus",
+    "CloseReason",
+    "EncryptedSecret",
+    "Environment",
+    "ExecutionFinished",
+    "ExecutionRequested",
+    "ExecutionStatus",
+    "Job",
+    "MarketType",
+    "Message",
+    "OnOpposite",
+    "PositionClosed",
+    "PositionOpened",
+    "Signal",
+    "SignalDispatched",
+    "SignalReceived",
+    "SignalSettled",
+    "SubscriptionChanged",
+    "TradeConfig",
+    "Unreadable",
+    "Value",
+    "dump",
+    "parse",
+]

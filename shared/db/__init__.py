@@ -1,0 +1,1 @@
+"""Databases: one schema and one role per service on PostgreSQL, one file per service on SQLite."""

@@ -1,0 +1,1 @@
+"""HTTP: typed routes that describe themselves, problems, identity, probes."""
