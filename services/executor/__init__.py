@@ -1,0 +1,1 @@
+"""Trades on Binance: claims jobs, decides, acts, observes, protects, reports."""

@@ -1,0 +1,53 @@
+"""Puts an executor together."""
+
+from datetime import timedelta
+
+from services.executor.consume import on_jobs
+from services.executor.exchange import Exchange
+from services.executor.perform import Performer
+from services.executor.reconcile import Reconciler
+from services.executor.runner import Runner
+from services.executor.settings import Settings
+from services.executor.store import Store
+from services.executor.timing import Timing
+from shared.bus import Bus
+from shared.bus.topology import JOBS
+from shared.clock import Clock
+from shared.contracts import Environment
+from shared.db.database import Database
+from shared.db.outbox import Relay
+from shared.sealing import Opener
+from shared.service import Service
+
+
+def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing: Timing | None = None) -> Service:
+    """An executor over this database and bus; whoever runs it runs the bus."""
+    timing = timing or Timing()
+    # outlives a request that nobody answers and the time in which the exchange may still accept it
+    lease = timedelta(milliseconds=settings.call_timeout_ms + timing.recv_window_ms + 2_000)
+    store = Store(database, clock, lease)
+    exchanges = open_exchanges(settings, clock)
+    opener = Opener(settings.sealing_private_keys.get_secret_value())
+    runner = Runner(store, Performer(exchanges, opener, store, Reconciler(store)), clock, timing)
+
+    async def waiting_for_bus() -> str | None:
+        return bus.waiting_for()
+
+    return Service(
+        name="executor",
+        parts=(
+            database.running,
+            Relay(database, bus, clock).running,
+            *(exchange.running for exchange in exchanges.values()),
+            runner.running,
+            lambda: bus.consuming(JOBS, on_jobs(store, runner.ring)),
+        ),
+        waiting_for=(database.waiting_for, waiting_for_bus),
+    )
+
+
+def open_exchanges(settings: Settings, clock: Clock) -> dict[Environment, Exchange]:
+    """One exchange per environment that may be traded in."""
+    return {
+        name: Exchange(name, url, clock, timeout_ms=settings.call_timeout_ms) for name, url in settings.bases().items()
+    }

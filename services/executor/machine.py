@@ -1,0 +1,180 @@
+"""The executor's machine: what to do next for one execution, given where it stands and what was observed. Pure.
+
+Rule 1: what happens at the exchange is decided in this file, in `plan`, `placing` and `protecting`, nowhere else.
+Rule 2: one effect per decision, and total: no observation in any phase raises; what is not foreseen is asked about.
+Rule 3: the placement protocol.
+    P1  An order's intent is committed before its request exists.
+    P2  The intent's time stamp is the request's, so that the exchange itself refuses late copies.
+    P3  "Not found" counts only when asked after the request could no longer be accepted, and twice.
+    P4  What is not recognised is uncertain.
+    P5  A new attempt has a new name and a new intent; an entry whose outcome was uncertain gets none.
+"""
+
+from dataclasses import replace
+
+from services.executor import placing, protecting
+from services.executor.orders import CancelProtection, MarketOrder, Protection, Purpose, SetLeverage, Settle, close
+from services.executor.plan import held_by_hand, plan
+from services.executor.state import (
+    Closed,
+    Decision,
+    Do,
+    Done,
+    End,
+    Fact,
+    Failure,
+    Finished,
+    Observation,
+    Opened,
+    Phase,
+    Prepare,
+    Prepared,
+    Refused,
+    Settled,
+    Sleep,
+    State,
+    StepDone,
+    StillOpen,
+    Uncertain,
+    Unsent,
+    Woke,
+    Work,
+    position_of,
+)
+from services.executor.timing import Timing, backoff_ms
+from shared.contracts import ExecutionStatus
+
+_TRIES_MAX = 3
+_ACCOUNT_MODE_CHANGED = -4061  # "Order's position side does not match user's setting."
+
+
+def decide(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision:
+    """The next state, the one effect to perform, and what is to be told.
+
+    `now_ms` is the exchange's time. Total; raises nothing.
+    """
+    if state.phase is Phase.DONE:
+        return Decision(state, End())
+    if state.phase in (Phase.QUEUED, Phase.PREPARING):
+        outcome = _preparing(work, state, seen, now_ms)
+    else:
+        outcome = _doing(work, state, seen, now_ms, timing)
+    return outcome if isinstance(outcome, Decision) else _go_on(work, outcome, now_ms, timing)
+
+
+def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
+    match seen:
+        case Prepared(view):
+            planned = plan(work.signal, work.job, view)
+            skip = planned.skip and Failure(ExecutionStatus.SKIPPED, planned.skip.code, planned.skip.message)
+            entries = [step for step in planned.steps if isinstance(step, MarketOrder) and not step.reduce_only]
+            beside = any(held_by_hand(view, entry.symbol, entry.position_side) for entry in entries)
+            state = state.with_trade(rules=view.rules, reference_price=view.price, beside_theirs=beside, failure=skip)
+            return StepDone(replace(state, steps=planned.steps))
+        case Refused(code, why, message):
+            failure = Failure(ExecutionStatus.FAILED, why, message, code)
+            return StepDone(replace(state, steps=()).with_trade(failure=failure))
+        case Unsent() | Uncertain():
+            wait_ms = max(backoff_ms(state.tries), seen.wait_ms if isinstance(seen, Unsent) else 0)
+            return Decision(replace(state, phase=Phase.PREPARING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
+        case _ if placing.is_stale(work, now_ms):
+            message = "The signal was older than the bot allows when its turn came."
+            return StepDone(state.with_trade(failure=Failure(ExecutionStatus.SKIPPED, "expired", message)))
+        case _:
+            return Decision(replace(state, phase=Phase.PREPARING), Prepare(afresh=state.tries > 0))
+
+
+def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
+    step = state.steps[0]
+    match step:
+        case MarketOrder():
+            if isinstance(seen, Refused) and seen.code == _ACCOUNT_MODE_CHANGED and _first_of_its_kind(state):
+                return Decision(
+                    replace(state, phase=Phase.PREPARING, steps=(), intent=None, tries=1), Prepare(afresh=True)
+                )
+            return placing.observe(work, state, seen, now_ms, timing)
+        case Protection():
+            return protecting.observe(work, state, seen, now_ms, timing)
+        case SetLeverage():
+            return _leverage(state, seen, now_ms)
+        case CancelProtection() | Settle():
+            return _tidying(state, step, seen, now_ms)
+
+
+def _first_of_its_kind(state: State) -> bool:
+    """Whether nothing has been traded yet, so that the whole plan may be made again."""
+    return state.phase is Phase.ACTING and state.attempt == 1 and not state.trade.exit_orders
+
+
+def _leverage(state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
+    match seen:
+        case Done():
+            return StepDone(replace(state, steps=state.steps[1:]))
+        case Refused(code, why, message):
+            failure = Failure(ExecutionStatus.FAILED, why, message, code)
+            return StepDone(placing.without_entry(state).with_trade(failure=failure))
+        case Woke():
+            return _do(state)
+        case _ if state.tries + 1 >= _TRIES_MAX:
+            message = "The exchange did not answer when the leverage was to be set; nothing was ordered."
+            failure = Failure(ExecutionStatus.FAILED, "exchange_unavailable", message)
+            return StepDone(placing.without_entry(state).with_trade(failure=failure))
+        case _:
+            return _later(state, now_ms)
+
+
+def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, now_ms: int) -> Decision | StepDone:
+    """What comes after a close. It may fail a few times and is then left to the watcher's reconciliation."""
+    rest = replace(state, steps=state.steps[1:])
+    match step, seen:
+        case Settle(position), Settled():
+            return StepDone(rest, (Closed(position, seen),))
+        case Settle(position, (), reason), StillOpen() if state.attempt < _TRIES_MAX + 2:
+            again = close(position, Purpose.EXIT, reason)
+            return StepDone(replace(rest, steps=(again, *rest.steps)))
+        case Settle(_, (), _), StillOpen():
+            message = "The exchange refuses to close the position; orders of the account may stand in the way."
+            failure = Failure(ExecutionStatus.FAILED, "close_refused", message)
+            return StepDone(placing.without_entry(rest).with_trade(failure=failure))
+        case _, Woke():
+            return _do(state)
+        case CancelProtection(), Done() | Refused():
+            return StepDone(rest)
+        case CancelProtection(), _ if state.tries + 1 >= _TRIES_MAX:
+            return StepDone(rest)
+        case Settle(position, (_, *_), reason), _ if state.tries + 1 >= _TRIES_MAX:
+            return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
+        case _:
+            return _later(state, now_ms)
+
+
+def _do(state: State) -> Decision:
+    step = state.steps[0]
+    assert isinstance(step, SetLeverage | CancelProtection | Settle), "the others have protocols of their own"
+    return Decision(replace(state, phase=Phase.ACTING), Do(step))
+
+
+def _later(state: State, now_ms: int) -> Decision:
+    return Decision(replace(state, tries=state.tries + 1), Sleep(now_ms + backoff_ms(state.tries)))
+
+
+def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
+    """Begin the next step, or end."""
+    facts: tuple[Fact, ...] = done.facts
+    state = replace(done.state, phase=Phase.ACTING, intent=None, tries=0, absent=0, seen=None)
+    step = state.steps[0] if state.steps else None
+    if state.trade.order is not None and not state.trade.opened and not isinstance(step, Protection):
+        facts = (*facts, Opened(position_of(state.trade)))
+        state = state.with_trade(opened=True)
+    match step:
+        case None:
+            return Decision(replace(state, phase=Phase.DONE), End(), (*facts, Finished(state.trade)))
+        case MarketOrder():
+            begun = placing.start(work, state, now_ms, timing)
+            if isinstance(begun, StepDone):
+                return _go_on(work, StepDone(begun.state, facts), now_ms, timing)
+        case Protection():
+            begun = protecting.start(state, now_ms, timing)
+        case _:
+            begun = _do(state)
+    return replace(begun, facts=facts)

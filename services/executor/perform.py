@@ -1,0 +1,175 @@
+"""Carries out the machine's effects and says what was observed."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from services.executor.exchange import Exchange, Failed, UnknownSymbol
+from services.executor.orders import AccountView, CancelProtection, SetLeverage, Settle
+from services.executor.outcomes import judge
+from services.executor.reconcile import Reconciler
+from services.executor.state import (
+    Absent,
+    Do,
+    Done,
+    Find,
+    FindProtection,
+    NotStanding,
+    Observation,
+    Place,
+    Prepare,
+    Prepared,
+    Protect,
+    Refused,
+    Seen,
+    Settled,
+    Standing,
+    StillOpen,
+    Work,
+)
+from services.executor.store import Held, Store
+from services.executor.verdict import Gone, Open
+from shared.clock import monotonic_ms
+from shared.contracts import Action, Environment, Job, Signal
+from shared.sealing import CannotOpen, Credentials, Opener
+
+_KNOWN_FOR_MS = 3_600_000
+
+Performed = Prepare | Place | Find | Protect | FindProtection | Do
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of an exchange account, so that it is not read for every order."""
+
+    since_ms: int
+    hedge: bool
+    leverage: dict[str, int] = field(default_factory=dict)
+
+
+class Performer:
+    """Performs effects for any customer."""
+
+    def __init__(
+        self, exchanges: Mapping[Environment, Exchange], opener: Opener, store: Store, reconciler: Reconciler
+    ) -> None:
+        self._exchanges = exchanges
+        self._opener = opener
+        self._store = store
+        self._reconciler = reconciler
+        self._known: dict[str, _Known] = {}
+
+    def exchange(self, job: Job) -> Exchange | None:
+        """The environment that a job trades in; null where this executor is not set up for it."""
+        return self._exchanges.get(job.environment)
+
+    def credentials(self, job: Job) -> Credentials:
+        """The customer's key, opened for the length of the work. Raises CannotOpen."""
+        return self._opener.open(job.sealed_credentials, job.exchange_account_id)
+
+    async def perform(self, exchange: Exchange, work: Work, effect: Performed) -> Observation:
+        """Carry out one effect. Every outcome is an observation; nothing of the exchange's is raised."""
+        try:
+            return await self._perform(exchange, self.credentials(work.job), work, effect)
+        except CannotOpen:
+            message = "The account's key was sealed for other executors. Connect the account again."
+            return Refused(None, "key_unreadable", message)
+        except UnknownSymbol as error:
+            message = f"Binance USDⓈ-M Futures does not trade {error}. Check the alert's ticker."
+            return Refused(None, "symbol_not_trading", message)
+        except Failed as error:
+            return judge(error.reply)
+
+    async def _perform(
+        self, exchange: Exchange, credentials: Credentials, work: Work, effect: Performed
+    ) -> Observation:
+        match effect:
+            case Prepare(afresh):
+                return Prepared(await self._view(exchange, credentials, work.signal, work.job, afresh=afresh))
+            case Place(order, intent):
+                return Seen(await exchange.place(credentials, order, intent))
+            case Find(symbol, client_id):
+                asked_ms = exchange.now_ms()
+                order_found = await exchange.find(credentials, symbol, client_id)
+                return Seen(order_found) if order_found is not None else Absent(asked_ms)
+            case Protect(protection, intent):
+                return Standing(await exchange.protect(credentials, protection, intent))
+            case FindProtection(symbol, client_id):
+                order_id = (await exchange.open_protections(credentials, symbol)).get(client_id)
+                order_id = order_id or await exchange.triggered_protection(credentials, symbol, client_id)
+                return Standing(order_id) if order_id else NotStanding()
+            case Do(step):
+                return await self._do(exchange, credentials, work, step)
+
+    async def _do(
+        self, exchange: Exchange, credentials: Credentials, work: Work, step: SetLeverage | CancelProtection | Settle
+    ) -> Observation:
+        match step:
+            case SetLeverage():
+                await exchange.set_leverage(credentials, step)
+                self._remember_leverage(work.job, step)
+                return Done()
+            case CancelProtection():
+                await exchange.cancel_protection(credentials, step)
+                return Done()
+            case Settle():
+                return await self._settle(exchange, credentials, step)
+
+    async def _settle(self, exchange: Exchange, credentials: Credentials, step: Settle) -> Settled | StillOpen:
+        gone: Open | Gone = Gone(step.reason, step.exit_order_ids)
+        if not step.exit_order_ids:
+            gone = await self._reconciler.look(exchange, credentials, step.position)
+        if isinstance(gone, Open):
+            return StillOpen()
+        return await self._reconciler.settle(exchange, credentials, step.position, gone)
+
+    async def _view(
+        self, exchange: Exchange, credentials: Credentials, signal: Signal, job: Job, *, afresh: bool
+    ) -> AccountView:
+        held_by_us = await self._standing(exchange, credentials, signal, job)
+        own = tuple(held.position for held in held_by_us if held.subscription_id == job.subscription_id)
+        others = tuple(held.position for held in held_by_us if held.subscription_id != job.subscription_id)
+        if not signal.action.is_entry:
+            return AccountView(False, None, None, None, (), own, others)
+        assert signal.symbol is not None, "the gateway takes no entry without a ticker"
+        rules = await exchange.rules(signal.symbol)
+        price, amounts, known = await asyncio.gather(
+            exchange.price(signal.symbol),
+            exchange.held(credentials, signal.symbol),
+            self._account(exchange, credentials, job, signal.symbol, afresh=afresh),
+        )
+        lost = Decimal(0)
+        if job.config.max_daily_loss_usd is not None:
+            lost = await self._store.lost_today(job.subscription_id)
+        return AccountView(known.hedge, rules, price, known.leverage.get(signal.symbol), amounts, own, others, lost)
+
+    async def _standing(self, exchange: Exchange, credentials: Credentials, signal: Signal, job: Job) -> list[Held]:
+        """Our positions on the account, those that the signal may touch looked at anew."""
+        known = await self._store.open_positions(job.exchange_account_id)
+        counted = signal.action.is_entry and job.config.max_concurrent_positions is not None
+        standing = []
+        for held in known:
+            mine = held.subscription_id == job.subscription_id
+            touched = held.position.symbol == signal.symbol or (mine and (signal.action is Action.CLOSE_ALL or counted))
+            if not touched or await self._reconciler.check(exchange, credentials, held):
+                standing.append(held)
+        return standing
+
+    async def _account(
+        self, exchange: Exchange, credentials: Credentials, job: Job, symbol: str, *, afresh: bool
+    ) -> _Known:
+        key = str(job.exchange_account_id)
+        known = self._known.get(key)
+        if known is None or afresh or monotonic_ms() - known.since_ms > _KNOWN_FOR_MS:
+            known = self._known[key] = _Known(monotonic_ms(), await exchange.is_hedged(credentials))
+        if symbol not in known.leverage:
+            leverage = await exchange.leverage(credentials, symbol)
+            if leverage is not None:
+                known.leverage[symbol] = leverage
+        return known
+
+    def _remember_leverage(self, job: Job, step: SetLeverage) -> None:
+        known = self._known.get(str(job.exchange_account_id))
+        if known is not None:
+            known.leverage[step.symbol] = step.leverage

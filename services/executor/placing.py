@@ -1,0 +1,233 @@
+"""The placement protocol for market orders: entries, exits and unwinds. Pure; the rules P1 to P5 are in `machine`.
+
+ACTING     Seen, final               filled, or not at all
+ACTING     Seen, not final           VERIFYING: ask again shortly
+ACTING     Refused                   the purpose decides: see _refused
+ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh
+ACTING     Uncertain                 VERIFYING: ask
+ACTING     Woke (we crashed)         VERIFYING: ask; the request may have left
+VERIFYING  Seen                      as above
+VERIFYING  Absent, asked too early   wait until asking means something
+VERIFYING  Absent, in time, twice    an entry was not placed; an exit or unwind gets a new attempt
+VERIFYING  anything else             ask again; after a quarter of an hour NEEDS_ATTENTION, asking on
+PRICING    Seen with its price       filled
+PRICING    anything else             ask again; after three times go on without the price
+"""
+
+from dataclasses import replace
+
+from services.executor.orders import (
+    CancelProtection,
+    Intent,
+    MarketOrder,
+    Order,
+    Purpose,
+    Settle,
+    Step,
+)
+from services.executor.protecting import protections
+from services.executor.state import (
+    Absent,
+    Decision,
+    Failure,
+    Find,
+    Observation,
+    Phase,
+    Place,
+    Refused,
+    Seen,
+    Sleep,
+    State,
+    StepDone,
+    Uncertain,
+    Unsent,
+    Woke,
+    Work,
+)
+from services.executor.timing import Timing, backoff_ms
+from shared.clock import to_ms
+from shared.contracts import ExecutionStatus
+from shared.ids import client_order_id, derived
+
+_ENTRY_TRIES_MAX = 5
+_PRICE_TRIES_MAX = 3
+_EXIT_REFUSALS_MAX = 5
+_ABSENT_ENOUGH = 2
+_LETTERS = {Purpose.ENTRY: "e", Purpose.EXIT: "x", Purpose.UNWIND: "u"}
+_NOTHING_TO_REDUCE = (-2022, -2024, -4118)  # Binance: "ReduceOnly Order is rejected", position not sufficient
+
+
+def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | StepDone:
+    """A new attempt: a new name and a new intent (P5), committed before the request exists (P1)."""
+    order = _order(state)
+    if order.purpose is Purpose.ENTRY and is_stale(work, now_ms):
+        failure = Failure(ExecutionStatus.SKIPPED, "expired", "The signal was too old by the time of its order.")
+        return StepDone(without_entry(state).with_trade(failure=failure))
+    attempt = state.attempt + 1
+    name = client_order_id(work.job.execution_id, f"{_LETTERS[order.purpose]}{attempt}")
+    intent = Intent(name, now_ms, timing.recv_window_ms)
+    state = replace(state, phase=Phase.ACTING, attempt=attempt, intent=intent, absent=0)
+    return Decision(state, Place(order, intent))
+
+
+def is_stale(work: Work, now_ms: int) -> bool:
+    """Whether an entry comes too late. Exits never do."""
+    return work.job.expires_at is not None and now_ms >= to_ms(work.job.expires_at)
+
+
+def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
+    """What follows for the market order that is the first step."""
+    if state.intent is None:
+        return start(work, state, now_ms, timing)
+    if state.phase is Phase.PRICING:
+        return _pricing(work, state, seen, now_ms)
+    match seen:
+        case Seen(order):
+            return _seen(work, state, order, now_ms, timing)
+        case Absent(asked_ms) if state.phase is not Phase.ACTING:
+            return _absent(work, state, asked_ms, now_ms, timing)
+        case Refused() if state.phase is Phase.ACTING:
+            return _refused(work, state, seen, now_ms)
+        case Unsent(message, wait_ms) if state.phase is Phase.ACTING:
+            return _again(work, state, message, wait_ms, now_ms)
+        case Woke() | Uncertain() if state.phase is Phase.ACTING:
+            return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
+        case Woke():
+            return _ask(state)
+        case _:
+            return _ask_later(state, now_ms, timing)
+
+
+def _order(state: State) -> MarketOrder:
+    step = state.steps[0]
+    assert isinstance(step, MarketOrder), "only market orders are placed"
+    return step
+
+
+def _intent(state: State) -> Intent:
+    assert state.intent is not None, "asked about only what was intended"
+    return state.intent
+
+
+def _ask(state: State) -> Decision:
+    return Decision(state, Find(_order(state).symbol, _intent(state).client_id))
+
+
+def _ask_later(state: State, now_ms: int, timing: Timing) -> Decision:
+    unknown_for_ms = now_ms - _intent(state).stamp_ms
+    if unknown_for_ms > timing.attention_after_ms:
+        state = replace(state, phase=Phase.NEEDS_ATTENTION)
+        return Decision(state, Sleep(now_ms + timing.attention_every_ms))
+    wait_ms = max(timing.ask_again_ms, backoff_ms(state.tries))
+    return Decision(replace(state, phase=Phase.VERIFYING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
+
+
+def _absent(work: Work, state: State, asked_ms: int, now_ms: int, timing: Timing) -> Decision | StepDone:
+    intent, order = _intent(state), _order(state)
+    closed_at_ms = intent.stamp_ms + intent.recv_window_ms + timing.lag_margin_ms
+    if asked_ms <= closed_at_ms:
+        wake_ms = min(closed_at_ms + 1, now_ms + timing.ask_again_ms + backoff_ms(state.tries))
+        return Decision(replace(state, absent=0, tries=state.tries + 1), Sleep(max(wake_ms, now_ms + 1)))
+    if state.absent + 1 < _ABSENT_ENOUGH:
+        return Decision(replace(state, absent=state.absent + 1), Sleep(now_ms + timing.ask_again_ms))
+    if order.purpose is not Purpose.ENTRY:
+        return start(work, state, now_ms, timing)
+    message = "The exchange never got the order; it was not sent again, since the price has moved on."
+    return _give_up_entry(state, Failure(ExecutionStatus.FAILED, "not_placed", message))
+
+
+def _seen(work: Work, state: State, order: Order, now_ms: int, timing: Timing) -> Decision | StepDone:
+    if not order.is_final:
+        return _ask_later(replace(state, absent=0), now_ms, timing)
+    if order.executed_quantity == 0:
+        return _nothing_filled(work, state, order, now_ms)
+    if order.average_price is None:
+        return _ask(replace(state, phase=Phase.PRICING, tries=0, seen=order))
+    return _filled(work, state, order)
+
+
+def _pricing(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
+    if isinstance(seen, Woke):
+        return _ask(state)
+    if isinstance(seen, Seen) and seen.order.average_price is not None:
+        return _filled(work, state, seen.order)
+    if state.tries + 1 >= _PRICE_TRIES_MAX:
+        # Better a stop-loss reckoned from the price we read than a position without one.
+        assert state.seen is not None, "it was seen filled"
+        return _filled(work, state, state.seen)
+    return Decision(replace(state, tries=state.tries + 1), Sleep(now_ms + backoff_ms(state.tries)))
+
+
+def _filled(work: Work, state: State, order: Order) -> StepDone:
+    step, rest = _order(state), state.steps[1:]
+    if step.purpose is Purpose.ENTRY:
+        state = state.with_trade(
+            position_id=derived("position", work.job.execution_id),
+            entry=step,
+            order=order,
+            price=order.average_price,
+            filled_at_ms=order.time_ms,
+        )
+        return StepDone(replace(state, steps=(*protections(work, step, state.trade), *rest)))
+    assert step.position is not None, "an exit closes a position"
+    state = state.with_trade(exit_orders=(*state.trade.exit_orders, order))
+    if order.executed_quantity < step.quantity:  # the book was thin: the exchange let the remainder expire
+        remainder = replace(
+            step,
+            quantity=step.quantity - order.executed_quantity,
+            earlier_order_ids=(*step.earlier_order_ids, order.order_id),
+        )
+        return StepDone(replace(state, steps=(remainder, *rest)))
+    after: tuple[Step, ...] = (
+        *(CancelProtection(step.symbol, name) for _, name in step.position.protections),
+        Settle(step.position, (*step.earlier_order_ids, order.order_id), step.close_reason),
+    )
+    return StepDone(replace(state, steps=(*rest, *after)))
+
+
+def _nothing_filled(work: Work, state: State, order: Order, now_ms: int) -> Decision | StepDone:
+    if _order(state).purpose is Purpose.ENTRY:
+        message = f"The exchange let the order end as {order.status} without a fill: nobody took the other side."
+        return _give_up_entry(state, Failure(ExecutionStatus.FAILED, "not_filled", message))
+    return _again(work, state, f"ended as {order.status} unfilled", 0, now_ms)
+
+
+def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decision | StepDone:
+    step = _order(state)
+    failure = Failure(ExecutionStatus.FAILED, refusal.why, refusal.message, refusal.code)
+    if step.purpose is Purpose.ENTRY:
+        return _give_up_entry(state, failure)
+    assert step.position is not None, "an exit closes a position"
+    if refusal.code in _NOTHING_TO_REDUCE:
+        # It may be flat already, or orders of the customer stand in the way: look before believing either.
+        settle = Settle(step.position, step.earlier_order_ids, step.close_reason)
+        return StepDone(replace(state, steps=(settle, *state.steps[1:])))
+    if step.purpose is Purpose.EXIT and state.tries + 1 >= _EXIT_REFUSALS_MAX:
+        # The position stays open with its protections; the reversal it was part of does not happen.
+        return StepDone(without_entry(replace(state, steps=state.steps[1:])).with_trade(failure=failure))
+    return _again(work, state, refusal.message, 0, now_ms)
+
+
+def _again(work: Work, state: State, message: str, wait_ms: int, now_ms: int) -> Decision | StepDone:
+    step = _order(state)
+    if step.purpose is Purpose.ENTRY and (state.tries + 1 >= _ENTRY_TRIES_MAX or is_stale(work, now_ms)):
+        failure = Failure(
+            ExecutionStatus.FAILED, "exchange_unavailable", f"The exchange did not take the order: {message}"
+        )
+        return _give_up_entry(state, failure)
+    state = replace(state, intent=None, tries=state.tries + 1)
+    return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(state.tries - 1))))
+
+
+def _give_up_entry(state: State, failure: Failure) -> StepDone:
+    return StepDone(without_entry(state).with_trade(failure=failure))
+
+
+def without_entry(state: State) -> State:
+    """The state with no entry, and nothing that prepares one, among its steps."""
+    kept = tuple(
+        step
+        for step in state.steps
+        if isinstance(step, CancelProtection | Settle) or (isinstance(step, MarketOrder) and step.reduce_only)
+    )
+    return replace(state, steps=kept)

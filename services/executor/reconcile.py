@@ -1,0 +1,93 @@
+"""Looks at positions of ours where they really are, at the exchange, and records those that are gone."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from services.executor.exchange import Exchange, Failed
+from services.executor.orders import CancelProtection, Order, Position
+from services.executor.state import Closed, Settled
+from services.executor.store import Held, Store
+from services.executor.verdict import Gone, Open, Reading, judge
+from shared.contracts import CloseReason
+from shared.sealing import Credentials
+
+log = structlog.get_logger()
+
+
+class Reconciler:
+    """Reads, judges, records."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def look(self, exchange: Exchange, credentials: Credentials, position: Position) -> Open | Gone:
+        """Whether the position stands. Weight 6, and 1 more for each protection that does not. Raises Failed."""
+        held, standing = await asyncio.gather(
+            exchange.held(credentials, position.symbol), exchange.open_protections(credentials, position.symbol)
+        )
+        amount = sum((a for s, side, a in held if (s, side) == (position.symbol, position.position_side)), Decimal(0))
+        fired: list[tuple[CloseReason, Order]] = []
+        for reason, name in position.protections:
+            if name not in standing:
+                order = await exchange.find(credentials, position.symbol, name)
+                if order is not None:
+                    fired.append((reason, order))
+        return judge(position, Reading(amount, frozenset(standing), tuple(fired)))
+
+    async def settle(self, exchange: Exchange, credentials: Credentials, position: Position, gone: Gone) -> Settled:
+        """What a closed position earned, from the exchange's own list of trades. Raises Failed."""
+        if not gone.order_ids:
+            return Settled(gone.reason, None, None)
+        entry = await exchange.trades(credentials, position.symbol, position.entry_order_id)
+        exits = [
+            trade
+            for order_id in gone.order_ids
+            for trade in await exchange.trades(credentials, position.symbol, order_id)
+        ]
+        if not entry or not exits:
+            return Settled(gone.reason, None, None)
+        commission = await self._commission(exchange, [*entry, *exits])
+        gross = _notional(exits) - _notional(entry)
+        realized = (gross if position.direction == "long" else -gross) - commission
+        return Settled(gone.reason, _notional(exits) / _quantity(exits), realized)
+
+    async def _commission(self, exchange: Exchange, trades: Sequence[dict[str, Any]]) -> Decimal:
+        """Commission in USD. Accounts that burn BNB for fees pay in BNB, which is valued at its mark price."""
+        total = Decimal(0)
+        for trade in trades:
+            paid = Decimal(trade["commission"])
+            total += paid * await exchange.price("BNBUSDT") if trade["commissionAsset"] == "BNB" else paid
+        return total
+
+    async def check(self, exchange: Exchange, credentials: Credentials, held: Held) -> bool:
+        """Whether the position still stands; if not, record that and take its remains away. Raises Failed."""
+        verdict = await self.look(exchange, credentials, held.position)
+        if isinstance(verdict, Open):
+            if verdict.lost:
+                log.error("protection_lost", position_id=str(held.position.id), lost=verdict.lost)
+            return True
+        for _, name in held.position.protections:
+            await _cancel(exchange, credentials, CancelProtection(held.position.symbol, name))
+        settled = await self.settle(exchange, credentials, held.position, verdict)
+        await self._store.close(held, Closed(held.position, settled))
+        return False
+
+
+async def _cancel(exchange: Exchange, credentials: Credentials, step: CancelProtection) -> None:
+    try:
+        await exchange.cancel_protection(credentials, step)
+    except Failed as error:
+        # usually -2011: it fired or went with the position
+        log.debug("protection_not_cancelled", client_id=step.client_id, reason=str(error))
+
+
+def _notional(trades: Sequence[dict[str, Any]]) -> Decimal:
+    return sum((Decimal(trade["price"]) * Decimal(trade["qty"]) for trade in trades), Decimal(0))
+
+
+def _quantity(trades: Sequence[dict[str, Any]]) -> Decimal:
+    return sum((Decimal(trade["qty"]) for trade in trades), Decimal(0))

@@ -1,0 +1,37 @@
+"""The executor's settings, from the environment."""
+
+from pydantic import Field, SecretStr
+
+from shared.contracts import Environment
+from shared.settings import AmqpUrl, CommonSettings, database_url
+
+
+class Settings(CommonSettings):
+    """Where to trade, and the key that opens the customers' keys; the watcher reads the same.
+
+    `call_timeout_ms`: how long one call to Binance may take before its outcome counts as unknown.
+    """
+
+    port: int = 8006
+    sealing_private_keys: SecretStr
+    binance_futures_url: str = "https://fapi.binance.com"
+    binance_testnet_futures_url: str = "https://demo-fapi.binance.com"
+    paper_exchange_url: str | None = None
+    live_trading: bool = True
+    call_timeout_ms: int = Field(default=5_000, ge=100, le=30_000)
+
+    def bases(self) -> dict[Environment, str]:
+        """The address of each environment that may be traded in."""
+        bases: dict[Environment, str] = {"testnet": self.binance_testnet_futures_url}
+        if self.live_trading:
+            bases["live"] = self.binance_futures_url
+        if self.paper_exchange_url is not None:
+            bases["paper"] = self.paper_exchange_url
+        return bases
+
+
+class ProcessSettings(Settings):
+    """What it needs besides in a process of its own."""
+
+    database_url: str = database_url("executor")
+    amqp_url: AmqpUrl

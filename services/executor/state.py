@@ -1,0 +1,337 @@
+"""The machine's vocabulary: where an execution stands, what was observed, what to do next, what is to be told.
+
+All values are frozen; the machine turns them into each other and the runner carries them out.
+"""
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from services.executor.orders import (
+    AccountView,
+    CancelProtection,
+    Direction,
+    Intent,
+    MarketOrder,
+    Order,
+    Position,
+    Protection,
+    SetLeverage,
+    Settle,
+    Step,
+    SymbolRules,
+)
+from shared.contracts import CloseReason, ExecutionStatus, Job, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an execution is about; it never changes."""
+
+    signal: Signal
+    job: Job
+
+
+class Phase(StrEnum):
+    """Where an execution stands."""
+
+    QUEUED = "queued"  # nothing was done, the lane may not be ours yet
+    PREPARING = "preparing"  # reading the account; nothing was asked of the exchange that changes anything
+    ACTING = "acting"  # the first step's request may be in the world
+    VERIFYING = "verifying"  # asking what became of it
+    PRICING = "pricing"  # filled; asking at what price
+    NEEDS_ATTENTION = "needs_attention"  # asked in vain for long; a person may know more, we go on asking
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an execution did not end as asked, or was not tried."""
+
+    status: ExecutionStatus
+    code: str
+    message: str
+    exchange_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A protection that the exchange acknowledged."""
+
+    protection: Protection
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What came of the execution so far. Prices in USD, quantities in the base asset."""
+
+    rules: SymbolRules | None = None
+    reference_price: Decimal | None = None
+    beside_theirs: bool = False
+    position_id: UUID | None = None
+    entry: MarketOrder | None = None
+    order: Order | None = None
+    exit_orders: tuple[Order, ...] = ()
+    price: Decimal | None = None
+    filled_at_ms: int | None = None
+    stop: Placed | None = None
+    target: Placed | None = None
+    opened: bool = False
+    naked_ms: int | None = None
+    failure: Failure | None = None
+
+
+def direction_of(entry: MarketOrder) -> Direction:
+    """The direction of the position that an entry opens."""
+    return "long" if entry.side == "BUY" else "short"
+
+
+def position_of(trade: Trade) -> Position:
+    """The position that the entry opened, protected as far as it is."""
+    entry, order, stop, target = trade.entry, trade.order, trade.stop, trade.target
+    assert entry is not None, "there is a position once an entry has filled"
+    assert order is not None, "there is a position once an entry has filled"
+    assert trade.position_id is not None, "there is a position once an entry has filled"
+    return Position(
+        id=trade.position_id,
+        symbol=entry.symbol,
+        direction=direction_of(entry),
+        position_side=entry.position_side,
+        quantity=order.executed_quantity,
+        entry_price=trade.price,
+        entry_order_id=order.order_id,
+        opened_at_ms=order.time_ms,
+        stop_client_id=stop.protection.client_id if stop else None,
+        stop_order_id=stop.order_id if stop else None,
+        stop_price=stop.protection.trigger if stop else None,
+        target_client_id=target.protection.client_id if target else None,
+        target_order_id=target.order_id if target else None,
+        target_price=target.protection.trigger if target else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the machine remembers of an execution; this is what the database keeps.
+
+    `attempt` counts the market orders given a name, `tries` the requests of the present step that came to nothing,
+    `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the filled order
+    whose price is being asked for.
+    """
+
+    phase: Phase = Phase.QUEUED
+    steps: tuple[Step, ...] = ()
+    intent: Intent | None = None
+    attempt: int = 0
+    tries: int = 0
+    absent: int = 0
+    seen: Order | None = None
+    trade: Trade = field(default_factory=Trade)
+
+    def with_trade(self, **changes: object) -> "State":
+        """The same state with a changed trade."""
+        return replace(self, trade=replace(self.trade, **changes))  # type: ignore[arg-type]  # names checked by dataclasses
+
+
+# What was observed.
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The row was claimed: new, its alarm rang, or whoever held it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The account was read."""
+
+    view: AccountView
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The exchange told of the market order, in its answer or when asked."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The exchange does not know the order. `asked_ms` is its own time just before the question was put (P3)."""
+
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The protection is at the exchange, or was and has triggered."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotStanding:
+    """The protection is not among the exchange's open or past ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step without a result of its own is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a position was closed and what it earned in USD, commission taken off; null where it could not be read."""
+
+    reason: CloseReason
+    exit_price: Decimal | None
+    realized_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """The exchange holds the position after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The exchange said no before doing anything. `code` is Binance's, `why` our word, `message` for people."""
+
+    code: int | None
+    why: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """Certainly not carried out (not sent, throttled, 503 'failed', clock off): may be tried again after `wait_ms`."""
+
+    message: str
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """No word on whether it was carried out. Everything unrecognised is this (P4)."""
+
+    message: str
+
+
+Observation = (
+    Woke | Prepared | Seen | Absent | Standing | NotStanding | Done | Settled | StillOpen | Refused | Unsent | Uncertain
+)
+
+# What to do next. `changes_the_world` effects are performed only after the state that names them is committed (P1).
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Read what `plan` must know. `afresh`: without what is remembered of the account."""
+
+    afresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Send a market order."""
+
+    order: MarketOrder
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Ask what became of a market order."""
+
+    symbol: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """Send a stop-loss or take-profit."""
+
+    protection: Protection
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class FindProtection:
+    """Ask whether a protection stands."""
+
+    symbol: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Perform a step that may be repeated without harm."""
+
+    step: SetLeverage | CancelProtection | Settle
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Let go of the row until `until_ms`."""
+
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing more; the lane is free."""
+
+
+Effect = Prepare | Place | Find | Protect | FindProtection | Do | Sleep | End
+
+
+# What is to be told, stored with the state in one transaction.
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A position of ours is open, protected as far as it goes."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A position of ours is gone."""
+
+    position: Position
+    settled: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The execution has ended."""
+
+    trade: Trade
+
+
+Fact = Opened | Closed | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The machine's answer to an observation."""
+
+    state: State
+    effect: Effect
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def must_be_stored(self) -> bool:
+        """Whether the state must be committed before anything else happens."""
+        return bool(self.facts) or isinstance(self.effect, Place | Protect | Sleep | End)
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """The first step is over; `state.steps` are those that follow."""
+
+    state: State
+    facts: tuple[Fact, ...] = ()

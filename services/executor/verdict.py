@@ -1,0 +1,46 @@
+"""Whether a position of ours still stands, judged from what the exchange says. Pure."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.executor.orders import Order, Position
+from shared.contracts import CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the exchange says around a position.
+
+    `amount` is `positionAmt` of its symbol and side, `standing` the client ids of untriggered protections, `fired`
+    the market order that a protection became, by why: Binance gives it the protection's client id.
+    """
+
+    amount: Decimal
+    standing: frozenset[str]
+    fired: tuple[tuple[CloseReason, Order], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """It stands. `lost` are protections that are no longer there although it does."""
+
+    lost: tuple[CloseReason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """It was closed, by the orders named (none where it was not by ours)."""
+
+    reason: CloseReason
+    order_ids: tuple[str, ...] = ()
+
+
+def judge(position: Position, reading: Reading) -> Open | Gone:
+    """A protection that has filled closed it; else it is gone when the account holds nothing on its side any more."""
+    for reason, order in reading.fired:
+        if order.executed_quantity > 0:
+            return Gone(reason, (order.order_id,))
+    same_side = reading.amount > 0 if position.direction == "long" else reading.amount < 0
+    if not same_side:
+        return Gone(CloseReason.EXTERNAL)
+    return Open(tuple(reason for reason, name in position.protections if name not in reading.standing))
