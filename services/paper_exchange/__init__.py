@@ -1,0 +1,1 @@
+"""A Binance-compatible exchange for paper trading, tests and demos."""

@@ -1,0 +1,1 @@
+"""USDⓈ-M Futures: rules, engine and wire shapes. Spot would stand beside it as `spot/`."""

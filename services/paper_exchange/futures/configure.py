@@ -1,0 +1,61 @@
+"""Account settings: leverage, margin type, position mode. Pure.
+
+Source: developers.binance.com, USDⓈ-M Futures, "Change Initial Leverage", "Change Margin Type", "Change Position Mode".
+"""
+
+from services.paper_exchange.errors import Refused
+from services.paper_exchange.futures import events
+from services.paper_exchange.futures.margin import margins
+from services.paper_exchange.futures.model import Account, Market
+from services.paper_exchange.futures.rules import read_symbol
+from services.paper_exchange.futures.symbols import Symbol
+from services.paper_exchange.signing import Params, text, whole
+
+
+def set_leverage(market: Market, account: Account, params: Params, now_ms: int) -> Symbol:
+    """Set a symbol's leverage: -4028 outside the brackets, -2027 or -2028 where the position does not allow it."""
+    symbol, leverage = read_symbol(params), whole(params, "leverage")
+    if not 1 <= leverage <= symbol.brackets[0].leverage:
+        raise Refused(-4028, leverage)
+    before = account.leverage(symbol.name)
+    held = [position for position in account.held() if position.symbol == symbol.name]
+    if held and leverage < before and account.is_isolated(symbol.name):
+        raise Refused(-4161)
+    if any(abs(p.amount) * market.prices[symbol.name] > symbol.max_notional(leverage) for p in held):
+        raise Refused(-2027)
+    account.leverages[symbol.name] = leverage
+    sums = margins(market, account)
+    if leverage < before and sums.initial > sums.balance:
+        account.leverages[symbol.name] = before
+        raise Refused(-2028)
+    events.config_update(account, symbol.name, now_ms)
+    return symbol
+
+
+def set_margin_type(account: Account, params: Params) -> None:
+    """Set a symbol's margin type: -4046 unchanged, -4047 with open orders, -4048 with a position."""
+    symbol, margin_type = read_symbol(params).name, text(params, "marginType").upper()
+    if margin_type not in ("ISOLATED", "CROSSED"):
+        raise Refused(-1130, "marginType")
+    if (margin_type == "ISOLATED") == account.is_isolated(symbol):
+        raise Refused(-4046)
+    open_in = {order.symbol for order in account.open_orders.values()}
+    if symbol in open_in | {algo.symbol for algo in account.open_algos.values()}:
+        raise Refused(-4047)
+    if any(position.symbol == symbol for position in account.held()):
+        raise Refused(-4048)
+    account.margin_types[symbol] = margin_type
+
+
+def set_position_mode(account: Account, params: Params) -> None:
+    """Turn hedge mode on or off: -4059 unchanged, -4067 with open orders, -4068 with a position."""
+    wanted = text(params, "dualSidePosition").lower()
+    if wanted not in ("true", "false"):
+        raise Refused(-1130, "dualSidePosition")
+    if (wanted == "true") == account.hedge_mode:
+        raise Refused(-4059)
+    if account.open_orders or account.open_algos:
+        raise Refused(-4067)
+    if account.held():
+        raise Refused(-4068)
+    account.hedge_mode = wanted == "true"
