@@ -1,0 +1,1 @@
+"""The webhook gateway: turns TradingView's alerts into signals, durably, before it answers."""
