@@ -19,6 +19,7 @@ from services.executor import tables
 from services.executor.app import build
 from services.executor.settings import Settings
 from services.executor.timing import Timing
+from services.executor.watcher.app import build as build_watcher
 from services.paper_exchange.app import build as build_paper_exchange
 from services.paper_exchange.settings import Settings as PaperSettings
 from shared import ids, sealing
@@ -135,6 +136,10 @@ class House:
         service = build(self.settings, self._database, self._bus, SystemClock(), QUICK)
         for part in service.parts:
             await stack.enter_async_context(part())
+
+    async def watch(self, stack: AsyncExitStack) -> None:
+        for part in build_watcher(self.settings, self._database, self._bus, SystemClock()).parts[1:]:
+            await stack.enter_async_context(part())  # all but the database, which is the executor's to close
 
     async def customer(self, **account: Any) -> Customer:
         api_key, secret = await self.paper.account(**account)

@@ -160,7 +160,7 @@ async def test_the_bot_may_ask_to_close_only_or_to_ignore_an_opposite_signal(hou
     await house.trade("buy", ignoring)
     assert (await house.trade("sell", closing, on_opposite="close")).status == "success"
     assert (await house.trade("sell", ignoring, on_opposite="ignore")).error_code == "opposite_position_open"
-    assert (await amount(house, closing), await amount(house, ignoring)) == (0, Decimal("0.010"))
+    assert (await amount(house, closing), await amount(house, ignoring)) == (Decimal(0), Decimal("0.010"))
 
 
 async def test_a_fired_stop_is_noticed_at_the_next_signal(house: House) -> None:

@@ -1,0 +1,66 @@
+"""Positions that end without a signal: the watcher notices, takes the remains away and tells the profit."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from decimal import Decimal
+
+import pytest
+
+from services.executor.tests.conftest import House
+from services.executor.tests.test_executor_flow import amount, by_hand, triggers
+from shared.contracts import PositionClosed
+
+
+async def closed(house: House) -> PositionClosed:
+    async with asyncio.timeout(40):
+        while not house.closed():
+            await asyncio.sleep(0.02)
+    [message] = house.closed()
+    return message
+
+
+@pytest.mark.parametrize(
+    ("action", "price", "reason"),
+    [
+        ("buy", "92000", "stop_loss"),
+        ("buy", "101000", "take_profit"),
+        ("sell", "99000", "stop_loss"),
+        ("sell", "90000", "take_profit"),
+    ],
+)
+async def test_a_fired_protection_closes_the_position_and_its_sibling(
+    house: House, action: str, price: str, reason: str
+) -> None:
+    customer = await house.customer()
+    await house.trade(action, customer)
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        await house.paper.price(price)
+        message = await closed(house)
+    assert message.close_reason == reason
+    trades = (await house.paper.state(customer.api_key))["trades"]
+    assert message.realized_pnl_usd == sum(Decimal(row["realizedPnl"]) - Decimal(row["commission"]) for row in trades)
+    assert await triggers(house, customer) == {}
+
+
+async def test_a_position_closed_by_the_customers_own_hand_is_external(house: House) -> None:
+    customer = await house.customer()
+    await house.trade("buy", customer)
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        await by_hand(house, customer, "SELL", "0.010")
+        message = await closed(house)
+    assert message.close_reason == "external"
+
+
+async def test_beside_what_the_customer_holds_only_ours_goes_with_its_stop(house: House) -> None:
+    customer = await house.customer()
+    await by_hand(house, customer, "BUY", "0.005")
+    await house.trade("buy", customer)
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        await house.paper.price("92000")
+        message = await closed(house)
+    assert message.close_reason == "stop_loss"
+    assert await amount(house, customer) == Decimal("0.005")
+    assert await triggers(house, customer) == {}

@@ -1,0 +1,1 @@
+"""Follows open positions at the exchange until they are gone."""

@@ -1,0 +1,80 @@
+"""Looks at every open position again and again: cheaply by its protections, thoroughly now and then.
+
+A protection that fires or goes with its position is missed within seconds for one unit of request weight. A position
+closed by hand whose protections stay (they are bound to a quantity) is missed only by the thorough look, which costs
+six.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Counter
+
+from services.executor.exchange import Exchange, Failed
+from services.executor.reconcile import Reconciler
+from services.executor.store import Held, Store
+from shared.clock import Clock
+from shared.contracts import Environment
+from shared.errors import Transient
+from shared.sealing import CannotOpen, Opener
+from shared.service import background
+
+_EVERY = timedelta(seconds=4)
+_THOROUGH_EVERY = 6  # looks
+_AT_ONCE_MAX = 100
+_PAUSE_S = 0.5
+
+log = structlog.get_logger()
+_looks = Counter("tradecast_watcher_looks_total", "looks at open positions", ["outcome"])
+
+
+class Watcher:
+    """Watches the positions of all accounts; several watchers share them by leases."""
+
+    def __init__(
+        self,
+        exchanges: Mapping[Environment, Exchange],
+        opener: Opener,
+        store: Store,
+        reconciler: Reconciler,
+        clock: Clock,
+    ) -> None:
+        self._exchanges = exchanges
+        self._opener = opener
+        self._store = store
+        self._reconciler = reconciler
+        self._clock = clock
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch for the length of the block."""
+        async with background("executor.watcher", self._run):
+            yield
+
+    async def _run(self) -> None:
+        while True:
+            due = await self._store.due_positions(_AT_ONCE_MAX, _EVERY)
+            await asyncio.gather(*(self._look(held) for held in due))
+            if len(due) < _AT_ONCE_MAX:
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _look(self, held: Held) -> None:
+        job = held.work.job
+        exchange = self._exchanges.get(job.environment)
+        if exchange is None:
+            return
+        try:
+            credentials = self._opener.open(job.sealed_credentials, job.exchange_account_id)
+            turn = int(self._clock.now().timestamp() / _EVERY.total_seconds()) + held.position.id.int
+            if turn % _THOROUGH_EVERY and held.position.protections:
+                standing = await exchange.open_protections(credentials, held.position.symbol)
+                if all(name in standing for _, name in held.position.protections):
+                    return
+            stands = await self._reconciler.check(exchange, credentials, held)
+            _looks.labels("stands" if stands else "gone").inc()
+        except (Failed, CannotOpen, Transient) as error:
+            _looks.labels("failed").inc()
+            log.warning("position_not_looked_at", position_id=str(held.position.id), reason=str(error))
