@@ -45,7 +45,12 @@ def local(given: Mapping[str, str]) -> dict[str, str]:
         "LOG_FORMAT": "json",
         **keys.load_or_make(Path(given.get("DATA_DIR") or ".data").absolute()),
     }
-    passed_on: tuple[str, ...] = ("EXECUTOR_DATABASE_URL", "LEDGER_DATABASE_URL", "BOT_REGISTRY_DATABASE_URL", "LIVE_TRADING")
+    passed_on: tuple[str, ...] = (
+        "EXECUTOR_DATABASE_URL",
+        "LEDGER_DATABASE_URL",
+        "BOT_REGISTRY_DATABASE_URL",
+        "LIVE_TRADING",
+    )
     passed_on += ("BINANCE_FUTURES_URL", "BINANCE_SPOT_URL", "BINANCE_TESTNET_FUTURES_URL", "CALL_TIMEOUT_MS")
     chosen = {name: given[name] for name in (*defaults, *passed_on) if given.get(name)}
     return defaults | chosen

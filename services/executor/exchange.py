@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -89,12 +90,8 @@ def _answer(status: int, headers: Mapping[str, str], body: str) -> Answer:
         code, message = int(fields["code"]) or None, str(fields.get("msg", ""))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         pass
-    retry_after_s = 0
-    if status in (418, 429):
-        told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
-        # undocumented for futures; without it the counters start again with the minute
-        retry_after_s = int(told) if told.isdigit() else 60
-    return Answer(status, code, message, retry_after_s)
+    told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+    return Answer(status, code, message, int(told) if told.isdigit() else 0)
 
 
 class Exchange:
@@ -186,10 +183,10 @@ class Exchange:
         """Whether the account keeps long and short positions apart: `GET /fapi/v1/accountConfig`, weight 5."""
         return bool((await self._call("fapiPrivateGetAccountConfig", {}, credentials))["dualSidePosition"])
 
-    async def leverage(self, credentials: Credentials, symbol: str) -> int | None:
-        """The leverage set for a symbol: `GET /fapi/v1/symbolConfig`, weight 5; null where it is not said."""
-        rows = await self._call("fapiPrivateGetSymbolConfig", {"symbol": symbol}, credentials)
-        return next((int(row["leverage"]) for row in rows if row["symbol"] == symbol), None)
+    async def leverage(self, credentials: Credentials, symbol: str) -> int:
+        """The leverage set for a symbol: `GET /fapi/v1/symbolConfig`, weight 5."""
+        [row] = await self._call("fapiPrivateGetSymbolConfig", {"symbol": symbol}, credentials)
+        return int(row["leverage"])
 
     async def held(self, credentials: Credentials, symbol: str) -> tuple[tuple[str, PositionSide, Decimal], ...]:
         """What the account holds of a symbol, signed, per position side: `GET /fapi/v3/positionRisk`, weight 5."""
@@ -276,8 +273,13 @@ class Exchange:
         try:
             return await getattr(self._client, endpoint)(fields)
         except Failed as error:
-            if isinstance(error.reply, Answer) and error.reply.code in (-1021, -5028):
+            reply = error.reply
+            if isinstance(reply, Answer) and reply.code in (-1021, -5028):
                 await self._set_clock_again()
+            if isinstance(reply, Answer) and reply.http_status in (418, 429) and not reply.retry_after_s:
+                # Retry-After is undocumented for futures; the counters start again with the exchange's minute
+                until_the_minute_s = 60 - self.now_ms() // 1000 % 60
+                raise Failed(replace(reply, retry_after_s=until_the_minute_s)) from error
             raise
         except Exception as error:
             # ccxt puts every network failure into classes of its own; only what aiohttp said tells them apart

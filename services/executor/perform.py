@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -164,9 +165,8 @@ class Performer:
         if known is None or afresh or monotonic_ms() - known.since_ms > _KNOWN_FOR_MS:
             known = self._known[key] = _Known(monotonic_ms(), await exchange.is_hedged(credentials))
         if symbol not in known.leverage:
-            leverage = await exchange.leverage(credentials, symbol)
-            if leverage is not None:
-                known.leverage[symbol] = leverage
+            with suppress(Failed):  # what cannot be read is set
+                known.leverage[symbol] = await exchange.leverage(credentials, symbol)
         return known
 
     def _remember_leverage(self, job: Job, step: SetLeverage) -> None:

@@ -1,0 +1,1 @@
+"""The process that turns one signal into one job per active subscription."""

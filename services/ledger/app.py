@@ -1,0 +1,38 @@
+"""The composition root of the ledger."""
+
+from aiohttp import web
+
+from services.ledger.consume import Facts
+from services.ledger.feed import Feed
+from services.ledger.http import Api
+from services.ledger.settings import Settings
+from services.ledger.store.reader import Reader
+from shared.bus import Bus
+from shared.bus.topology import LEDGER
+from shared.clock import Clock
+from shared.db.database import Database
+from shared.db.outbox import Relay
+from shared.service import Service
+from shared.web import routes
+
+
+def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Service:
+    """The ledger over a migrated database of schema `ledger` and a bus that the caller runs."""
+    reader = Reader(database)
+    feed = Feed(reader, settings.change_poll_ms)
+    facts = Facts(database, clock, written=feed.ring)
+    relay = Relay(database, bus, clock)
+    api = Api(database, reader, feed, heartbeat_s=settings.stream_heartbeat_s)
+
+    async def waiting_for_bus() -> str | None:
+        return bus.waiting_for()
+
+    def mount(app: web.Application) -> None:
+        routes.mount(app, api.routes())
+
+    return Service(
+        "ledger",
+        parts=[database.running, relay.running, feed.running, lambda: bus.consuming(LEDGER, facts.handle)],
+        waiting_for=[database.waiting_for, waiting_for_bus],
+        mount=mount,
+    )

@@ -1,0 +1,1 @@
+"""All SQL of the ledger: `batch` writes, `reader` answers, `audit` verifies."""

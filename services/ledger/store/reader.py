@@ -1,0 +1,152 @@
+"""Answering from the read model. `scope` is whose things the caller may see: a user's id, or null for everybody's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Column, RowMapping, Select, Table, exists, literal, select, tuple_
+
+from services.ledger.tables import executions, heads, positions, signals, subscriptions
+from shared.db.database import Database
+
+Key = tuple[int | datetime, UUID]
+"""What a list is ordered by: its row's position or time, then its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows of a list, newest first; `last` is the key to go on after, null at the end."""
+
+    rows: Sequence[RowMapping]
+    last: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows as they are now that changed in a range of changes, and who follows their signals' bots."""
+
+    executions: Sequence[RowMapping]
+    positions: Sequence[RowMapping]
+    signals: Sequence[RowMapping]
+    followers: dict[UUID, frozenset[UUID]]
+
+
+class Reader:
+    """The questions that the HTTP side asks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def signals(self, scope: UUID | None, *, bot_id: UUID | None, after: Key | None, limit: int) -> Slice:
+        """Received signals."""
+        query = _signals(scope)
+        if bot_id is not None:
+            query = query.where(signals.c.bot_id == bot_id)
+        return await self._slice(query, (signals.c.received_at, signals.c.signal_id), after, limit)
+
+    async def signal(self, signal_id: UUID, scope: UUID | None) -> RowMapping | None:
+        """One received signal."""
+        return await self._one(_signals(scope).where(signals.c.signal_id == signal_id))
+
+    async def executions(
+        self,
+        scope: UUID | None,
+        *,
+        signal_id: UUID | None,
+        subscription_id: UUID | None,
+        status: str | None,
+        after: Key | None,
+        limit: int,
+    ) -> Slice:
+        """Executions, by their place in the chain."""
+        query = _owned(executions, scope)
+        if signal_id is not None:
+            query = query.where(executions.c.signal_id == signal_id)
+        if subscription_id is not None:
+            query = query.where(executions.c.subscription_id == subscription_id)
+        if status is not None:
+            query = query.where(executions.c.status == status)
+        return await self._slice(query, (executions.c.position, executions.c.execution_id), after, limit)
+
+    async def execution(self, execution_id: UUID, scope: UUID | None) -> RowMapping | None:
+        """One execution."""
+        return await self._one(_owned(executions, scope).where(executions.c.execution_id == execution_id))
+
+    async def positions(
+        self,
+        scope: UUID | None,
+        *,
+        status: Literal["open", "closed"] | None,
+        subscription_id: UUID | None,
+        after: Key | None,
+        limit: int,
+    ) -> Slice:
+        """Positions whose opening is known."""
+        query = _owned(positions, scope).where(positions.c.opened_at.is_not(None))
+        if status is not None:
+            is_open = positions.c.closed_at.is_(None)
+            query = query.where(is_open if status == "open" else ~is_open)
+        if subscription_id is not None:
+            query = query.where(positions.c.subscription_id == subscription_id)
+        return await self._slice(query, (positions.c.opened_at, positions.c.position_id), after, limit)
+
+    async def last_change(self) -> int:
+        """The number of the last change; all up to it are committed."""
+        async with self._database.transaction() as tx:
+            return await tx.connection.scalar(select(heads.c.change)) or 0
+
+    async def changes(self, after: int, until: int) -> Changes:
+        """What changed in `after` < change <= `until`. A row that has changed again since then is not among it."""
+
+        def within(query: Select[Any], table: Table) -> Select[Any]:
+            return query.where(table.c.change > after, table.c.change <= until).order_by(table.c.change)
+
+        opened = _owned(positions, None).where(positions.c.opened_at.is_not(None))
+        async with self._database.transaction() as tx:
+            recorded, moved, counted = [
+                (await tx.connection.execute(within(query, table))).mappings().all()
+                for query, table in ((select(executions), executions), (opened, positions), (_signals(None), signals))
+            ]
+            following = select(subscriptions.c.bot_id, subscriptions.c.user_id).where(
+                subscriptions.c.bot_id.in_({row["bot_id"] for row in counted}), ~subscriptions.c.is_deleted
+            )
+            pairs = (await tx.connection.execute(following)).all() if counted else []
+        followers: dict[UUID, set[UUID]] = {}
+        for bot_id, user_id in pairs:
+            followers.setdefault(bot_id, set()).add(user_id)
+        return Changes(recorded, moved, counted, {bot_id: frozenset(users) for bot_id, users in followers.items()})
+
+    async def _slice(
+        self, query: Select[Any], order: tuple[Column[Any], Column[UUID]], after: Key | None, limit: int
+    ) -> Slice:
+        if after is not None:
+            place = (literal(value, column.type) for value, column in zip(after, order, strict=True))
+            query = query.where(tuple_(*order) < tuple_(*place))
+        query = query.order_by(*(column.desc() for column in order)).limit(limit + 1)
+        async with self._database.transaction() as tx:
+            rows = (await tx.connection.execute(query)).mappings().all()
+        shown = rows[:limit]
+        time_or_place, id_ = order
+        return Slice(shown, (shown[-1][time_or_place], shown[-1][id_]) if len(rows) > limit else None)
+
+    async def _one(self, query: Select[Any]) -> RowMapping | None:
+        async with self._database.transaction() as tx:
+            row: RowMapping | None = (await tx.connection.execute(query)).mappings().one_or_none()
+        return row
+
+
+def _signals(scope: UUID | None) -> Select[Any]:
+    query = select(signals).where(signals.c.received_at.is_not(None))
+    if scope is None:
+        return query
+    follows = exists().where(
+        subscriptions.c.bot_id == signals.c.bot_id, subscriptions.c.user_id == scope, ~subscriptions.c.is_deleted
+    )
+    return query.where(follows)
+
+
+def _owned(table: Table, scope: UUID | None) -> Select[Any]:
+    query = select(table)
+    return query if scope is None else query.where(table.c.user_id == scope)

@@ -1,0 +1,75 @@
+"""The projection, purely: order and repetition of facts make no difference."""
+
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ledger.projection import ReadModel, project, settled
+from services.ledger.tests.ledger_builders import BOT, T0, closed, dispatched, finished, opened, received, subscribed
+from shared.contracts import ExecutionStatus, Message, SignalSettled
+
+SIGNALS = [UUID(int=number) for number in (1, 2, 3)]
+STATUSES = list(ExecutionStatus)
+
+FACTS: list[Message] = [
+    *(received(signal_id) for signal_id in SIGNALS),
+    *(dispatched(signal_id, total) for signal_id, total in zip(SIGNALS, (4, 0, 2), strict=True)),
+    *(finished(SIGNALS[0], UUID(int=number), status=STATUSES[number % 3]) for number in range(4)),
+    finished(SIGNALS[2], UUID(int=9)),  # the second of its two never comes
+    opened(UUID(int=11), UUID(int=1)),
+    closed(UUID(int=11), UUID(int=1)),
+    opened(UUID(int=12), UUID(int=2)),
+    subscribed(UUID(int=21)),
+    subscribed(UUID(int=21), status="deleted"),
+    subscribed(UUID(int=22), status="paused"),
+]
+
+
+def play(batches: list[list[Message]]) -> tuple[ReadModel, list[SignalSettled]]:
+    """What a database would hold after these batches, and every message that left."""
+    model, left = ReadModel(), []
+    for batch in batches:
+        after = project(model, batch)
+        left += settled(model, after, T0)
+        model.sealed |= {execution.execution_id for execution in after.executions}
+        model.executions += after.executions
+        model.signals |= after.signals
+        model.positions |= after.positions
+        model.subscriptions |= after.subscriptions
+    return model, left
+
+
+@given(st.data())
+def test_any_order_with_any_duplicates_gives_the_same_read_model_and_settles_once(data: st.DataObject) -> None:
+    facts = data.draw(st.permutations(FACTS + data.draw(st.lists(st.sampled_from(FACTS), max_size=10))))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(facts)), max_size=5)))
+    batches = [list(facts[a:b]) for a, b in zip([0, *cuts], [*cuts, len(facts)], strict=True)]
+    model, left = play(batches)
+    expected, _ = play([FACTS])
+    assert (model.signals, model.positions, model.subscriptions, model.sealed) == (
+        expected.signals,
+        expected.positions,
+        expected.subscriptions,
+        expected.sealed,
+    )
+    assert len(model.executions) == len(model.sealed)
+    assert sorted(message.signal_id for message in left) == SIGNALS[:2]
+
+
+def test_a_settled_signal_tells_its_counts() -> None:
+    _, left = play([FACTS])
+    first = next(message for message in left if message.signal_id == SIGNALS[0])
+    counts = (first.successful_executions, first.failed_executions, first.skipped_executions)
+    assert (first.bot_id, first.total_subscribers, counts) == (BOT, 4, (2, 1, 1))
+
+
+def test_a_signal_without_subscribers_settles_at_once() -> None:
+    _, left = play([[dispatched(SIGNALS[1], 0)]])
+    assert [message.total_subscribers for message in left] == [0]
+
+
+def test_what_does_not_concern_the_ledger_changes_nothing() -> None:
+    _, left = play([FACTS])
+    after = project(ReadModel(), left)
+    assert after == ReadModel()
