@@ -49,7 +49,10 @@ class ExecutionItem(Item):
     id: UUID = Field(validation_alias="execution_id")
     signal_id: UUID
     subscription_id: UUID
+    bot_id: UUID
     user_id: UUID
+    ticker: str | None
+    action: str
     status: ExecutionStatus
     exchange_order_id: str | None
     executed_price: Amount | None
@@ -62,6 +65,8 @@ class ExecutionItem(Item):
     exchange_code: int | None
     error_message: str | None
     execution_time_ms: int
+    naked_ms: int | None
+    recorded_at: AwareDatetime
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> "ExecutionItem":

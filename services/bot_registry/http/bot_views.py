@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, computed_field
 
 from services.bot_registry.http.fields import (
     Leverage,
@@ -102,6 +102,12 @@ class PublicBot(BaseModel):
     default_stop_loss_pct: Amount | None
     default_take_profit_pct: Amount | None
     created_at: AwareDatetime
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def bot_id(self) -> UUID:
+        """The id, by the name that making it answered with."""
+        return self.id
 
 
 class Bot(PublicBot):

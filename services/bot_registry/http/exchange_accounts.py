@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, computed_field
 
 from services.bot_registry.http.fields import ExchangeKey, Line, Page, PageQuery, cut
 from services.bot_registry.key_digest import KeyDigest
@@ -53,6 +53,12 @@ class ExchangeAccount(_Described):
     id: UUID
     user_id: UUID
     created_at: AwareDatetime
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def exchange_account_id(self) -> UUID:
+        """The id, by the name that making it answered with."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)

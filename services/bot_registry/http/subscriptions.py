@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, computed_field
 from sqlalchemy import RowMapping
 
 from services.bot_registry.http.fields import (
@@ -76,6 +76,12 @@ class Subscription(BaseModel):
     max_daily_loss_usd: Amount | None
     max_concurrent_positions: int | None
     created_at: AwareDatetime
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def subscription_id(self) -> UUID:
+        """The id, by the name that making it answered with."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)

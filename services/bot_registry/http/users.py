@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, computed_field
 
 from services.bot_registry import passwords
 from services.bot_registry.http.fields import Email, Page, PageQuery, cut
@@ -51,6 +51,12 @@ class User(BaseModel):
     email: str
     role: Role
     created_at: AwareDatetime
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def user_id(self) -> UUID:
+        """The id, by the name that making it answered with."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ async def test_an_email_is_one_user_however_it_is_written(admin: Caller) -> None
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("email", "no at sign"), ("password", "7 chars"), ("role", "boss"), ("nickname", "x"), ("email", "a\u0000@b.c")],
+    [("email", "no at sign"), ("password", "7 chars"), ("role", "boss"), ("nickname", "x")],
 )
 async def test_a_user_with_a_wrong_field_is_refused_naming_it(admin: Caller, field: str, value: str) -> None:
     body = {"email": "cli@example.com", "password": "uma senha boa", "role": "customer"} | {field: value}

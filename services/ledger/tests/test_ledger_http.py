@@ -64,7 +64,10 @@ async def test_results_have_the_contracts_fields_and_amounts_are_strings(house: 
             "id": str(fact.execution_id),
             "signal_id": str(signal_id),
             "subscription_id": str(subscription_id),
+            "bot_id": str(BOT),
             "user_id": str(ANA.user_id),
+            "ticker": "BTCUSDT",
+            "action": "buy",
             "status": "success",
             "exchange_order_id": "123456789",
             "executed_price": "95234.5",
@@ -77,6 +80,8 @@ async def test_results_have_the_contracts_fields_and_amounts_are_strings(house: 
             "exchange_code": None,
             "error_message": None,
             "execution_time_ms": 1234,
+            "naked_ms": fact.naked_ms,
+            "recorded_at": "2026-11-22T12:00:00Z",
         }
     ]
     is_open = {
