@@ -9,7 +9,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from shared import logging
 from shared.db.database import Database
+
+# unconfigured, structlog draws every traceback with its local variables: slow, and a test's secrets among them
+logging.configure("WARNING", "json")
 
 POSTGRES = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 AMQP = os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")

@@ -23,8 +23,7 @@ from shared.service import Service
 def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing: Timing | None = None) -> Service:
     """An executor over this database and bus; whoever runs it runs the bus."""
     timing = timing or Timing()
-    # outlives a request that nobody answers and the time in which the exchange may still accept it
-    lease = timedelta(milliseconds=settings.call_timeout_ms + timing.recv_window_ms + 2_000)
+    lease = timedelta(milliseconds=settings.call_timeout_ms + timing.recv_window_ms + timing.lease_margin_ms)
     store = Store(database, clock, lease)
     exchanges = open_exchanges(settings, clock)
     opener = Opener(settings.sealing_private_keys.get_secret_value())

@@ -46,7 +46,7 @@ PRICE = Decimal("95234.50")
 
 
 # the protocol's waits, shortened: what they are for is in Timing
-QUICK = Timing(recv_window_ms=800, lag_margin_ms=200, ask_again_ms=50)
+QUICK = Timing(recv_window_ms=800, lag_margin_ms=200, ask_again_ms=50, lease_margin_ms=100)
 
 
 class Paper:
@@ -148,7 +148,13 @@ class House:
         return Customer(api_key, box, account_id)
 
     async def signal(
-        self, action: str, *customers: Customer, symbol: str | None = SYMBOL, age_s: float = 0, **config: Any
+        self,
+        action: str,
+        *customers: Customer,
+        symbol: str | None = SYMBOL,
+        age_s: float = 0,
+        before: Callable[[list[UUID]], None] = lambda _ids: None,
+        **config: Any,
     ) -> list[UUID]:
         now = datetime.now(UTC)
         signal = Signal(
@@ -180,6 +186,7 @@ class House:
             )
         request = ExecutionRequested(id=ids.fresh(), occurred_at=now, signal=signal, jobs=tuple(jobs))
         self._requests.append(request)
+        before([job.execution_id for job in jobs])
         await self._bus.publish([Envelope.of(request)], within_s=5)
         return [job.execution_id for job in jobs]
 

@@ -1,0 +1,413 @@
+"""Every world that the placement protocol can reach, searched breadth-first over the production `decide`.
+
+The world: executors that may crash, freeze and be replaced while they still live; requests that may be delayed, lost,
+refused, or answered into the void; an exchange that fills every market order it accepts at once, accepts a request
+while its clock is not past the request's window (P2), and whose order queries may lag behind. Whatever can happen
+next does: each step of each of them is one transition, and the clock ticks between any two.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+
+from services.executor import machine
+from services.executor.orders import AccountView, CancelProtection, Order, Position, Purpose, SetLeverage, SymbolRules
+from services.executor.state import (
+    Absent,
+    Decision,
+    Do,
+    Done,
+    End,
+    Find,
+    FindProtection,
+    Finished,
+    NotStanding,
+    Observation,
+    Place,
+    Prepare,
+    Prepared,
+    Protect,
+    Refused,
+    Seen,
+    Settled,
+    Sleep,
+    Standing,
+    State,
+    Uncertain,
+    Unsent,
+    Woke,
+    Work,
+)
+from services.executor.timing import Timing
+from shared.clock import from_ms
+from shared.contracts import Action, CloseReason, ExecutionStatus, Job, Signal, TradeConfig
+
+TICK_MS = 1_000
+START_MS = 1_000_000_000
+TIMING = Timing(recv_window_ms=1_000, lag_margin_ms=1_000, ask_again_ms=1_000, naked_max_ms=2_000)
+RECV, MARGIN, LEASE = 1, 1, 2  # ticks
+QUANTITY, PRICE = Decimal("0.010"), Decimal(100_000)
+RULES = SymbolRules("BTCUSDT", Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(100), Decimal(50))
+HELD = Position(
+    id=UUID(int=9),
+    symbol="BTCUSDT",
+    direction="long",
+    position_side="BOTH",
+    quantity=QUANTITY,
+    entry_price=PRICE,
+    entry_order_id="1",
+    opened_at_ms=START_MS,
+    stop_client_id="held-stop",
+    stop_order_id="2",
+    stop_price=Decimal(98_000),
+)
+LATE, THROTTLED = Unsent("outside of recvWindow"), Unsent("Service Unavailable.")
+LOST, TAKEN = Uncertain("no answer"), Refused(-4116, "refused", "ClientOrderId is duplicated.")
+POOR, FLAT = Refused(-2019, "insufficient_margin", ""), Refused(-4509, "refused", "no position")
+THROUGH = Refused(-2021, "refused", "Order would immediately trigger.")
+
+Decide = Callable[[Work, State, Observation, int, Timing], Decision]
+
+
+def work_of(action: Action) -> Work:
+    config = TradeConfig(
+        market_type="futures",
+        leverage=10,
+        margin_usd=Decimal(100),
+        stop_loss_pct=Decimal(2),
+        take_profit_pct=Decimal(4),
+        max_daily_loss_usd=None,
+        max_concurrent_positions=None,
+        on_opposite="reverse",
+        max_entries_per_symbol=1,
+    )
+    signal = Signal(
+        signal_id=UUID(int=1),
+        bot_id=UUID(int=2),
+        action=action,
+        ticker="BTCUSDT",
+        symbol="BTCUSDT",
+        price=PRICE,
+        source_ip="127.0.0.1",
+        received_at=datetime(2026, 11, 22, tzinfo=UTC),
+        body_digest="",
+    )
+    job = Job(
+        execution_id=UUID(int=3),
+        subscription_id=UUID(int=4),
+        user_id=UUID(int=5),
+        exchange_account_id=UUID(int=6),
+        environment="paper",
+        sealed_credentials="",
+        sequence=1,
+        config=config,
+        expires_at=from_ms(ms(4)) if action.is_entry else None,
+    )
+    return Work(signal, job)
+
+
+def ms(tick: int) -> int:
+    return START_MS + tick * TICK_MS
+
+
+class Worker(NamedTuple):
+    """An executor at work on the row. `owns`: the row still has the version that this executor knows."""
+
+    stage: str  # observed, decided, saved, sent, asked
+    state: int
+    owns: bool
+    item: Any  # what was observed, else the decision; with the tick of asking
+
+
+class Request(NamedTuple):
+    """On its way to the exchange; `waiter` is whoever waits for the answer."""
+
+    effect: Place | Protect
+    stamp_ms: int
+    waiter: int | None
+
+
+class World(NamedTuple):
+    clock: int
+    state: int
+    wake: int  # tick
+    record: tuple[ExecutionStatus, str | None] | None
+    workers: tuple[Worker | None, ...]
+    requests: tuple[Request, ...]
+    orders: tuple[tuple[str, Purpose, int], ...]  # accepted: name, purpose, tick
+    stops: frozenset[str]  # protections that stand, by name
+    whims: int  # refusals, throttlings and crashes yet to come
+
+
+@dataclass
+class Model:
+    """The transitions; the options are the mutilations."""
+
+    action: Action = Action.BUY
+    decide: Decide = machine.decide
+    workers: int = 2
+    horizon: int = 8
+    whims: int = 2
+    lag: int = MARGIN
+    stamp_when_sent: bool = False
+    act_before_saving: bool = False
+
+    def __post_init__(self) -> None:
+        self.work = work_of(self.action)
+        own = () if self.action.is_entry else (HELD,)
+        self.view = AccountView(False, RULES, PRICE, 10, (), own, ())
+        self.held = len(own)
+        self.states: list[State] = [State()]
+        self.numbers = {State(): 0}
+        # interned: worlds are compared by the million
+        self.decided = cache(self._decided)
+
+    def _decided(self, state: int, seen: Observation, tick: int) -> tuple[int, Decision]:
+        decision = self.decide(self.work, self.states[state], seen, ms(tick), TIMING)
+        number = self.numbers.setdefault(decision.state, len(self.states))
+        if number == len(self.states):
+            self.states.append(decision.state)
+        return number, replace(decision, state=State())
+
+    def first(self) -> World:
+        stops = frozenset(["held-stop"]) if self.held else frozenset[str]()
+        return World(0, 0, 0, None, (None,) * self.workers, (), (), stops, self.whims)
+
+    def entries(self, world: World) -> int:
+        return sum(purpose is Purpose.ENTRY for _, purpose, _ in world.orders)
+
+    def position(self, world: World) -> int:
+        return self.held + 2 * self.entries(world) - len(world.orders)
+
+    def wrong(self, world: World) -> str | None:
+        """What the world should never be."""
+        entries, position = self.entries(world), self.position(world)
+        if entries > 1:
+            return "two entries were accepted"
+        if position < 0:
+            return "more was sold than the position"
+        if world.record is None:
+            return None
+        status, code = world.record
+        stop_stands = any(name.endswith(("s1", "s2", "held-stop")) for name in world.stops)
+        if position and not stop_stands:
+            return f"on record as {status} {code}, and naked"
+        if self.held:
+            return f"on record as {status}, and open" if status is ExecutionStatus.SUCCESS and position else None
+        if status is ExecutionStatus.SUCCESS and entries != 1:
+            return "on record as a success without an entry"
+        if status is not ExecutionStatus.SUCCESS and position and code != "take_profit_missing":
+            return f"on record as {status} {code}, and open"
+        if code in ("not_placed", "expired", "exchange_unavailable", "insufficient_margin") and entries:
+            return f"on record as {code}, and placed"
+        return None
+
+    def steps(self, world: World) -> Iterator[tuple[str, World]]:
+        if world.clock < self.horizon:
+            clock = world.clock + 1
+            # a copy that nobody waits for and that can only be refused has no effect any more
+            alive = tuple(r for r in world.requests if r.waiter is not None or self._in_window(r, clock))
+            yield "tick", world._replace(clock=clock, requests=alive)
+        for index, worker in enumerate(world.workers):
+            if worker is None:
+                if world.record is None and world.wake <= world.clock:
+                    yield f"{index} claims", self._claim(world, index)
+                continue
+            if world.whims:
+                crashed = self._unheard(world, index)._replace(whims=world.whims - 1)
+                yield f"{index} crashes", self._set(crashed, index, None)
+            yield from self._work(world, index, worker)
+        for request in world.requests:
+            yield from self._arrive(world, request)
+
+    # executors: as runner and store do
+
+    def _claim(self, world: World, index: int) -> World:
+        mine = Worker("observed", world.state, True, Woke())
+        return self._set(self._disown(world, index), index, mine)._replace(wake=world.clock + LEASE)
+
+    def _work(self, world: World, index: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        match worker.stage:
+            case "observed":
+                number, decision = self.decided(worker.state, worker.item, world.clock)
+                stage = "decided" if decision.must_be_stored and not self._early(decision) else "saved"
+                label = f"{index} saw {worker.item}, will {decision.effect}"
+                yield label, self._set(world, index, Worker(stage, number, worker.owns, decision))
+            case "decided":
+                if not worker.owns:
+                    yield f"{index} stands down", self._set(world, index, None)
+                else:
+                    yield f"{index} saves", self._save(world, index, worker)
+            case "saved":
+                yield from self._act(world, index, worker)
+            case "sent":
+                timed_out = self._unheard(world, index)
+                yield f"{index} waits no longer", self._observe(timed_out, index, worker, LOST)
+            case "asked":
+                yield from self._answer(world, index, worker)
+
+    def _early(self, decision: Decision) -> bool:
+        return self.act_before_saving and isinstance(decision.effect, Place)
+
+    def _save(self, world: World, index: int, worker: Worker) -> World:
+        decision = worker.item
+        effect = decision.effect
+        pause = -((START_MS - effect.until_ms) // TICK_MS) if isinstance(effect, Sleep) else world.clock + LEASE
+        record = world.record
+        for fact in decision.facts:
+            if isinstance(fact, Finished):
+                assert record is None, "told once"
+                failure = fact.trade.failure
+                record = (failure.status, failure.code) if failure else (ExecutionStatus.SUCCESS, None)
+        after: Worker | None = worker._replace(stage="saved")
+        if isinstance(effect, Sleep | End):
+            after = None
+        elif self._early(decision):
+            after = worker._replace(stage="sent")
+        world = world._replace(state=worker.state, wake=pause, record=record)
+        return self._set(self._disown(world, index), index, after)
+
+    def _act(self, world: World, index: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        effect = worker.item.effect
+        match effect:
+            case Prepare():
+                yield f"{index} reads the account", self._observe(world, index, worker, Prepared(self.view))
+            case Place() | Protect():
+                stamp_ms = ms(world.clock) if self.stamp_when_sent else effect.intent.stamp_ms
+                request = Request(effect, stamp_ms, index)
+                sent = world._replace(requests=(*world.requests, request))
+                stage = "decided" if self._early(worker.item) else "sent"
+                yield f"{index} sends {effect.intent.client_id}", self._set(sent, index, worker._replace(stage=stage))
+            case Find() | FindProtection():
+                asked = worker._replace(stage="asked", item=(effect, world.clock))
+                yield f"{index} asks for {effect.client_id}", self._set(world, index, asked)
+            case Do(step):
+                done: Observation = Done()
+                if isinstance(step, CancelProtection):
+                    world = world._replace(stops=world.stops - {step.client_id})
+                elif not isinstance(step, SetLeverage):
+                    done = Settled(step.reason, PRICE, Decimal(0))
+                yield f"{index} does {step}", self._observe(world, index, worker, done)
+
+    def _answer(self, world: World, index: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        effect, asked = worker.item
+        answers: list[Observation] = []
+        if isinstance(effect, FindProtection):
+            answers.append(Standing(effect.client_id) if effect.client_id in world.stops else NotStanding())
+        else:
+            taken = [order for order in world.orders if order[0] == effect.client_id]
+            answers += [self._seen(order) for order in taken]
+            if all(world.clock < tick + self.lag for _, _, tick in taken):
+                answers.append(Absent(ms(asked)))
+        for answer in answers:
+            yield f"{index} is told {type(answer).__name__}", self._observe(world, index, worker, answer)
+
+    @staticmethod
+    def _seen(order: tuple[str, Purpose, int]) -> Seen:
+        return Seen(Order(order[0], "FILLED", QUANTITY, PRICE, ms(order[2])))
+
+    # the exchange
+
+    def _in_window(self, request: Request, clock: int) -> bool:
+        return ms(clock) <= request.stamp_ms + request.effect.intent.recv_window_ms
+
+    def _arrive(self, world: World, request: Request) -> Iterator[tuple[str, World]]:
+        effect, name = request.effect, request.effect.intent.client_id
+        gone = world._replace(requests=tuple(r for r in world.requests if r is not request))
+        if not self._in_window(request, world.clock):
+            yield from self._reply(f"{name} comes too late", gone, request, LATE)
+            return
+        if world.whims:
+            moody = gone._replace(whims=world.whims - 1)
+            yield from self._reply(f"{name} is throttled", moody, request, THROTTLED)
+            no = POOR if isinstance(effect, Place) else THROUGH
+            if not (isinstance(effect, Place) and effect.order.reduce_only):
+                yield from self._reply(f"{name} is refused", moody, request, no)
+        if isinstance(effect, Place):
+            order = (name, effect.order.purpose, world.clock)
+            filled = gone._replace(orders=(*gone.orders, order))
+            if not self.position(filled):
+                filled = filled._replace(stops=frozenset())  # closePosition: the exchange takes them away with it
+            yield from self._reply(f"{name} is filled", filled, request, self._seen(order))
+        elif not self.position(world):
+            yield from self._reply(f"{name} finds no position", gone, request, FLAT)
+        elif name in world.stops:
+            yield from self._reply(f"{name} stands already", gone, request, TAKEN)
+        else:
+            stands = gone._replace(stops=world.stops | {name})
+            yield from self._reply(f"{name} stands", stands, request, Standing(name))
+
+    def _reply(
+        self, label: str, world: World, request: Request, seen: Observation
+    ) -> Iterator[tuple[str, World]]:
+        worker = world.workers[request.waiter] if request.waiter is not None else None
+        if request.waiter is None or worker is None or worker.stage != "sent":
+            yield label, world
+            return
+        yield label, self._observe(world, request.waiter, worker, seen)
+        yield f"{label}, unheard", self._observe(world, request.waiter, worker, LOST)
+
+    # tuples
+
+    @staticmethod
+    def _set(world: World, index: int, worker: Worker | None) -> World:
+        workers = world.workers
+        return world._replace(workers=(*workers[:index], worker, *workers[index + 1 :]))
+
+    def _observe(self, world: World, index: int, worker: Worker, seen: Observation) -> World:
+        return self._set(world, index, Worker("observed", worker.state, worker.owns, seen))
+
+    @staticmethod
+    def _disown(world: World, index: int) -> World:
+        """The row's version is another now: no other executor can save."""
+        others = (w and w._replace(owns=w.owns and i == index) for i, w in enumerate(world.workers))
+        return world._replace(workers=tuple(others))
+
+    @staticmethod
+    def _unheard(world: World, index: int) -> World:
+        requests = (r._replace(waiter=None) if r.waiter == index else r for r in world.requests)
+        return world._replace(requests=tuple(requests))
+
+
+@dataclass
+class Found:
+    """What a search came to: the worlds seen and the records reached, or the shortest way to a wrong one."""
+
+    worlds: int
+    records: set[str | None]
+    wrong: str | None = None
+    path: tuple[str, ...] = ()
+
+
+def search(model: Model) -> Found:
+    first = model.first()
+    came_from: dict[World, tuple[World, str] | None] = {first: None}
+    records: set[str | None] = set()
+    queue = deque([first])
+    while queue:
+        world = queue.popleft()
+        if world.record:
+            records.add(world.record[1])
+        wrong = model.wrong(world)
+        if wrong:
+            return Found(len(came_from), records, wrong, path_to(world, came_from))
+        for label, then in model.steps(world):
+            if then not in came_from:
+                came_from[then] = (world, label)
+                queue.append(then)
+    return Found(len(came_from), records)
+
+
+def path_to(world: World, came_from: dict[World, tuple[World, str] | None]) -> tuple[str, ...]:
+    path = []
+    while (step := came_from[world]) is not None:
+        world, label = step
+        path.append(label)
+    return tuple(reversed(path))
