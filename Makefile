@@ -14,7 +14,7 @@ CODE := shared services embedded tools tests conftest.py
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run demo stack env migrate test lint format types schemas lock clean
+.PHONY: help run demo stack env migrate test chaos lint format types schemas lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ migrate: .venv/run ## bring the database schemas of DATABASE_URL to their newest
 test: .venv/dev ## every test; brings up PostgreSQL, RabbitMQ and Redis where they do not answer
 	@bash tools/servers.sh
 	@$(PY) -m pytest -q
+
+chaos: .venv/dev ## break a running system 200 times and check that nothing is lost, doubled or unprotected
+	@bash tools/servers.sh
+	@CHAOS_BREAKS=$${CHAOS_BREAKS:-200} $(PY) -m pytest -q -s tests/chaos
 
 lint: .venv/dev ## ruff and the architecture's import rules
 	@$(PY) -m ruff check $(CODE)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -40,13 +41,18 @@ def _is_free(port: int) -> bool:
 @contextmanager
 def started(module: str, environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that is ready at its PORT; told to stop at the end, which it must do by itself."""
-    process = subprocess.Popen([sys.executable, "-m", module], env=os.environ | environment)
+    log = Path(environment["DATA_DIR"], "log")
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module], env=os.environ | environment, stdout=written, stderr=written
+        )
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{environment['PORT']}/readyz")
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        code = process.wait(timeout=30)
+        assert code == 0, f"{module} ended with {code}: {log.read_text()[-4000:]}"
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
