@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from uuid import UUID
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
@@ -92,8 +93,8 @@ class Sealer:
         header = ephemeral.public_key().public_bytes_raw()
         nonce = os.urandom(_NONCE_BYTES)
         key = _box_key(ephemeral.exchange(self._public), header, self._public.public_bytes_raw())
-        text = f"{credentials.api_key.get_secret_value()}\n{credentials.api_secret.get_secret_value()}"
-        box = AESGCM(key).encrypt(nonce, text.encode(), exchange_account_id.bytes)
+        text = orjson.dumps([credentials.api_key.get_secret_value(), credentials.api_secret.get_secret_value()])
+        box = AESGCM(key).encrypt(nonce, text, exchange_account_id.bytes)
         return base64.urlsafe_b64encode(header + nonce + box).decode()
 
 
@@ -106,22 +107,21 @@ class Opener:
 
     def open(self, box: str, exchange_account_id: UUID) -> Credentials:
         """The exchange key of this account. Raises CannotOpen."""
-        raw = base64.urlsafe_b64decode(box)
-        header, nonce, sealed = (
-            raw[:_KEY_BYTES],
-            raw[_KEY_BYTES : _KEY_BYTES + _NONCE_BYTES],
-            raw[_KEY_BYTES + _NONCE_BYTES :],
-        )
         for private in self._keys:
-            shared = private.exchange(X25519PublicKey.from_public_bytes(header))
-            key = _box_key(shared, header, private.public_key().public_bytes_raw())
             try:
-                text = AESGCM(key).decrypt(nonce, sealed, exchange_account_id.bytes).decode()
-            except InvalidTag:
+                api_key, api_secret = orjson.loads(_unbox(private, box, exchange_account_id))
+            except (InvalidTag, ValueError):  # ValueError: not even the shape of a box
                 continue
-            api_key, api_secret = text.split("\n")
             return Credentials(SecretStr(api_key), SecretStr(api_secret))
-        raise CannotOpen("sealed for another key or another account")
+        raise CannotOpen("sealed for another key or another account, or changed")
+
+
+def _unbox(private: X25519PrivateKey, box: str, exchange_account_id: UUID) -> bytes:
+    raw = base64.urlsafe_b64decode(box)
+    header, rest = raw[:_KEY_BYTES], raw[_KEY_BYTES:]
+    shared = private.exchange(X25519PublicKey.from_public_bytes(header))
+    key = _box_key(shared, header, private.public_key().public_bytes_raw())
+    return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], exchange_account_id.bytes)
 
 
 def _box_key(shared_secret: bytes, ephemeral_public: bytes, recipient_public: bytes) -> bytes:

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
+from shared.errors import leaked_cancellation
+
 log = structlog.get_logger()
 
 _RESTART_AFTER_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+_FORGIVEN_AFTER_S = 30.0
 _DRAIN_WITHIN_S = 22.0  # of the 25 s that an operator gives a process to end
 
 Part = AbstractAsyncContextManager[None]
@@ -69,9 +72,12 @@ async def background(name: str, loop: Callable[[], Awaitable[None]]) -> AsyncIte
             began = asyncio.get_running_loop().time()
             try:
                 await loop()
-            except Exception as error:
-                failures = 0 if asyncio.get_running_loop().time() - began > 30 else failures + 1
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and not leaked_cancellation():
+                    raise
+                failures = 0 if asyncio.get_running_loop().time() - began > _FORGIVEN_AFTER_S else failures
                 pause = _RESTART_AFTER_S[min(failures, len(_RESTART_AFTER_S) - 1)]
+                failures += 1
                 log.error("loop_failed", loop=name, again_in_s=pause, reason=str(error), exc_info=True)
                 await asyncio.sleep(pause)
 

@@ -16,8 +16,8 @@ from shared.db.outbox import Outbox
 from shared.errors import Transient
 
 # PostgreSQL error classes after which the same transaction may well succeed: connection lost (08), deadlock or
-# serialization (40), too few resources (53), shutdown or start-up (57).
-_PASSING_CLASSES = ("08", "40", "53", "57")
+# serialization (40), too few resources (53), shutdown or start-up (57), not migrated yet (3F000, 42P01, 42703).
+_PASSING_STATES = ("08", "40", "53", "57", "3F000", "42P01", "42703")
 
 
 @dataclass(slots=True)
@@ -87,19 +87,19 @@ def is_passing(error: BaseException) -> bool:
     return (
         error.connection_invalidated
         or isinstance(error, OperationalError | InterfaceError)
-        or state.startswith(_PASSING_CLASSES)
+        or state.startswith(_PASSING_STATES)
     )
 
 
 def _engine(url: str, schema: str, connections: int) -> AsyncEngine:
     if url.startswith("sqlite"):
         # One connection: SQLite has one writer, and read-then-write is safe when nobody is in between.
-        engine = create_async_engine(url, pool_size=1, max_overflow=0).execution_options(
+        engine = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True).execution_options(
             schema_translate_map={schema: None}
         )
         event.listen(engine.sync_engine, "connect", _tune_sqlite)
         return engine
-    return create_async_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=False)
+    return create_async_engine(url, pool_size=connections, max_overflow=0, hide_parameters=True)
 
 
 def _tune_sqlite(connection: Engine, _record: object) -> None:

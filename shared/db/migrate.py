@@ -64,5 +64,12 @@ def _context(connection: Connection, schema: str) -> MigrationContext:
     def ours(name: str | None, kind: str, _parents: Any) -> bool:
         return name == schema if kind == "schema" else name != "alembic_version"
 
+    if connection.dialect.name == "sqlite" and schema not in _attached(connection):
+        # a schema is a file there: under its name, Alembic finds the tables where the metadata says they are
+        connection.exec_driver_sql(f"ATTACH DATABASE ? AS {schema}", (connection.engine.url.database,))
     options = {"include_schemas": True, "include_name": ours, "compare_type": True, "version_table_schema": schema}
     return MigrationContext.configure(connection, opts=options)
+
+
+def _attached(connection: Connection) -> list[str]:
+    return [row.name for row in connection.exec_driver_sql("PRAGMA database_list")]

@@ -98,6 +98,7 @@ class Relay:
         self._database = database
         self._bus = bus
         self._clock = clock
+        self._one_batch = asyncio.Lock()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -113,10 +114,15 @@ class Relay:
 
     async def _run(self) -> None:
         while True:
-            if not await self._publish_batch():
+            # shielded: cut off in the middle, a batch stays claimed, and SQLite's one connection locked for seconds
+            if not await asyncio.shield(self._publish_batch()):
                 await self._database.outbox.listen()
 
     async def _publish_batch(self) -> bool:
+        async with self._one_batch:
+            return await self._publish_oldest()
+
+    async def _publish_oldest(self) -> bool:
         claimed = await self._claim()
         if not claimed:
             return False

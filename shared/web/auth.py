@@ -1,5 +1,6 @@
 """Who is calling: short-lived access tokens (JWT, Ed25519), issued by the registry, verified by anyone."""
 
+import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,7 +8,7 @@ from uuid import UUID
 
 import jwt
 from aiohttp import web
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from shared.web.problems import Problem
 
@@ -43,10 +44,15 @@ class Identity:
 class TokenIssuer:
     """Signs access tokens."""
 
-    def __init__(self, private_key_pem: str, lifetime: timedelta) -> None:
-        """Raises ValueError if the PEM is not a private key."""
-        self._key = load_pem_private_key(private_key_pem.encode(), None)
+    def __init__(self, private_key: str, lifetime: timedelta) -> None:
+        """`private_key`: Ed25519, 32 bytes in URL-safe base64. Raises ValueError if it is not one."""
+        self._key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(private_key))
         self.lifetime = lifetime
+
+    @property
+    def public_key(self) -> str:
+        """The key that verifies what this one signs, in URL-safe base64."""
+        return base64.urlsafe_b64encode(self._key.public_key().public_bytes_raw()).decode()
 
     def issue(self, identity: Identity, now: datetime) -> str:
         """A token for `identity` that holds for `lifetime`."""
@@ -57,15 +63,15 @@ class TokenIssuer:
             "iat": now,
             "exp": now + self.lifetime,
         }
-        return jwt.encode(claims, self._key, _ALGORITHM)  # type: ignore[arg-type]  # any private key type loads; ours is Ed25519
+        return jwt.encode(claims, self._key, _ALGORITHM)
 
 
 class TokenVerifier:
     """Checks access tokens."""
 
-    def __init__(self, public_key_pem: str) -> None:
-        """Raises ValueError if the PEM is not a public key."""
-        self._key = load_pem_public_key(public_key_pem.encode())
+    def __init__(self, public_key: str) -> None:
+        """`public_key`: Ed25519, 32 bytes in URL-safe base64. Raises ValueError if it is not one."""
+        self._key = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(public_key))
 
     def identity(self, request: web.Request) -> Identity:
         """Who sent this request. Raises Problem 401 without a valid bearer token.
@@ -76,7 +82,7 @@ class TokenVerifier:
         if kind.lower() != "bearer" or not token:
             token = request.query.get("access_token", "")
         try:
-            claims = jwt.decode(token, self._key, [_ALGORITHM], issuer=_ISSUER)  # type: ignore[arg-type]  # as above
+            claims = jwt.decode(token, self._key, [_ALGORITHM], issuer=_ISSUER)
             return Identity(UUID(claims["sub"]), Role(claims["role"]))
         except (jwt.InvalidTokenError, KeyError, ValueError):
             raise Problem(

@@ -25,27 +25,29 @@ _PROBLEM = {
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 description of `routes`."""
-    bodies: set[type[BaseModel]] = {route.body for route in routes} - {Nothing}
+    taken: set[type[BaseModel]] = {route.describes_body or route.body for route in routes} - {Nothing}
+    queries: set[type[BaseModel]] = {route.query for route in routes} - {Nothing}
     answers: set[type[BaseModel]] = {route.answer for route in routes} - {Nothing}
     references, definitions = models_json_schema(
-        [(model, "validation") for model in bodies] + [(model, "serialization") for model in answers],
+        [(model, "validation") for model in taken | queries] + [(model, "serialization") for model in answers],
         ref_template="#/components/schemas/{model}",
     )
+    schemas = definitions.get("$defs", {})
     paths: dict[str, Any] = {}
     for route in sorted(routes, key=lambda route: route.path):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, references)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, references, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tradecast", "version": "1"},
         "paths": paths,
         "components": {
-            "schemas": definitions.get("$defs", {}) | {"Problem": _PROBLEM},
+            "schemas": schemas | {"Problem": _PROBLEM},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
 
 
-def _operation(route: Route, references: Any) -> dict[str, Any]:
+def _operation(route: Route, references: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     answered: dict[str, Any] = {"description": "done"}
     if route.answer is not Nothing:
@@ -59,19 +61,20 @@ def _operation(route: Route, references: Any) -> dict[str, Any]:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", route.path)
         ]
-        + _query_parameters(route.query),
+        + ([] if route.query is Nothing else _query_parameters(references[(route.query, "validation")], schemas)),
         "responses": {status: answered, "default": {"description": "a problem", "content": problem}},
     }
-    if route.body is not Nothing:
-        schema = references[(route.body, "validation")]
+    body = route.describes_body or route.body
+    if body is not Nothing:
+        schema = references[(body, "validation")]
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if route.access is not Access.ANYONE:
         operation["security"] = [{"bearer": []}]
     return operation
 
 
-def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
-    schema = model.model_json_schema()
+def _query_parameters(reference: dict[str, str], schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    schema = schemas[reference["$ref"].rsplit("/", 1)[1]]
     required = schema.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": field}

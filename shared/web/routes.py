@@ -81,6 +81,7 @@ class Route:
     answer: type[BaseModel] = Nothing
     status: int = 200
     tag: str = ""
+    describes_body: type[BaseModel] | None = None  # of a handler that reads the body itself
 
 
 VERIFIER = web.AppKey("verifier", TokenVerifier)
