@@ -48,6 +48,8 @@ def read(kind: type[SettingsT]) -> SettingsT:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper() or "the environment"
+        if name.endswith("_DATABASE_URL"):
+            name = f"DATABASE_URL (or {name})"
         problem = "is missing" if first["type"] == "missing" else f"is not usable: {first['msg']}"
         print(f"{name} {problem}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared import keys
 
-# One process each: module, the port that it serves by default. Further executors count on from 8010.
+# One process each: module, the port that it serves by default. Further executors count on from 8011.
 PROCESSES = {
     "services.webhook_gateway": 8002,
     "services.bot_registry": 8003,
@@ -26,6 +26,7 @@ def local(given: Mapping[str, str]) -> dict[str, str]:
 
     `PORT` moves all of them: it is the front's, and each process keeps its distance to it.
     """
+    data_dir = Path(given.get("DATA_DIR") or ".data").absolute()
     front = int(given.get("PORT") or FRONT_PORT)
     shift = front - FRONT_PORT
     defaults = {
@@ -43,7 +44,9 @@ def local(given: Mapping[str, str]) -> dict[str, str]:
         "ADMIN_PASSWORD": "admin-demo-password",
         "LOG_LEVEL": "INFO",
         "LOG_FORMAT": "json",
-        **keys.load_or_make(Path(given.get("DATA_DIR") or ".data").absolute()),
+        "LIVE_TRADING": "false",  # a local installation trades real money only when told to
+        "DATA_DIR": str(data_dir),
+        **keys.load_or_make(data_dir),
     }
     passed_on: tuple[str, ...] = (
         "EXECUTOR_DATABASE_URL",

@@ -103,7 +103,7 @@ def duplicate(signal: Signal, first: UUID, subscribers: Sequence[Subscriber], no
             bot_id=signal.bot_id,
             subscription_id=subscriber.subscription_id,
             user_id=subscriber.user_id,
-            ticker=signal.ticker,
+            ticker=signal.symbol,
             action=signal.action,
             status=ExecutionStatus.SKIPPED,
             error_code="duplicate",

@@ -37,6 +37,8 @@ class Plan:
 
 def plan(signal: Signal, job: Job, view: AccountView) -> Plan:
     """The steps of an execution."""
+    if job.config.market_type != "futures":
+        return Plan(skip=Skip("market_not_supported", "Spot is not traded here yet; only USDⓈ-M Futures are."))
     if signal.action.is_entry:
         return _entry(signal, job, view)
     closing = [p for p in view.own if signal.action is Action.CLOSE_ALL or p.symbol == signal.symbol]

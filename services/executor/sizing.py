@@ -32,7 +32,7 @@ def quantity(config: TradeConfig, price: Decimal, rules: SymbolRules) -> Decimal
             "above_maximum",
             f"{rules.symbol} takes at most {plain(rules.quantity_max)} in one market order; lower margin or leverage.",
         )
-    least = max(rules.quantity_min, ceil_to(rules.notional_min / price, rules.quantity_step))
+    least = ceil_to(max(rules.quantity_min, rules.notional_min / price), rules.quantity_step)
     if amount < least or amount * price < rules.notional_min:
         margin = ceil_to(least * price * _NOTIONAL_HEADROOM / config.leverage, Decimal("0.01"))
         return OutOfRange(

@@ -76,11 +76,12 @@ class TokenVerifier:
     def identity(self, request: web.Request) -> Identity:
         """Who sent this request. Raises Problem 401 without a valid bearer token.
 
-        The live stream takes the token as `?access_token=` too: a browser's EventSource cannot send headers.
+        A live stream may carry the token as `?access_token=`: a browser's EventSource cannot send headers of its own.
         """
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            token = request.query.get("access_token", "")
+        if kind.lower() != "bearer":
+            is_stream = "text/event-stream" in request.headers.get("Accept", "")
+            token = request.query.get("access_token", "") if is_stream else ""
         try:
             claims = jwt.decode(token, self._key, [_ALGORITHM], issuer=_ISSUER)
             return Identity(UUID(claims["sub"]), Role(claims["role"]))

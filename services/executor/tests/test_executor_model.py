@@ -3,7 +3,8 @@
 The world: executors that may crash, freeze and be replaced while they still live; requests that may be delayed, lost,
 refused, or answered into the void; an exchange that fills every market order it accepts at once, accepts a request
 while its clock is not past the request's window (P2), and whose order queries may lag behind. Whatever can happen
-next does: each step of each of them is one transition, and the clock ticks between any two.
+next does: each step of each of them is one transition, and the clock ticks between any two. Executors freeze and
+requests linger as often as they like; what is lost, refused or broken counts as a fault, of which a world has few.
 """
 
 from collections import deque
@@ -73,6 +74,8 @@ LOST, TAKEN = Uncertain("no answer"), Refused(-4116, "refused", "ClientOrderId i
 POOR, FLAT = Refused(-2019, "insufficient_margin", ""), Refused(-4509, "refused", "no position")
 THROUGH = Refused(-2021, "refused", "Order would immediately trigger.")
 
+NOBODY = -1
+Label = tuple[object, ...]
 Decide = Callable[[Work, State, Observation, int, Timing], Decision]
 
 
@@ -123,18 +126,21 @@ class Worker(NamedTuple):
     stage: str  # observed, decided, saved, sent, asked
     state: int
     owns: bool
-    item: Any  # what was observed, else the decision; with the tick of asking
+    item: int  # what was observed, else what was decided
+    asked: int = 0  # tick
 
 
 class Request(NamedTuple):
     """On its way to the exchange; `waiter` is whoever waits for the answer."""
 
-    effect: Place | Protect
+    decision: int
     stamp_ms: int
-    waiter: int | None
+    waiter: int  # or nobody
 
 
 class World(NamedTuple):
+    """States, observations and decisions by their numbers, because worlds are compared by the hundred thousand."""
+
     clock: int
     state: int
     wake: int  # tick
@@ -143,7 +149,7 @@ class World(NamedTuple):
     requests: tuple[Request, ...]
     orders: tuple[tuple[str, Purpose, int], ...]  # accepted: name, purpose, tick
     stops: frozenset[str]  # protections that stand, by name
-    whims: int  # refusals, throttlings and crashes yet to come
+    faults: int  # yet to come
 
 
 @dataclass
@@ -154,7 +160,7 @@ class Model:
     decide: Decide = machine.decide
     workers: int = 2
     horizon: int = 8
-    whims: int = 2
+    faults: int = 2
     lag: int = MARGIN
     stamp_when_sent: bool = False
     act_before_saving: bool = False
@@ -164,21 +170,27 @@ class Model:
         own = () if self.action.is_entry else (HELD,)
         self.view = AccountView(False, RULES, PRICE, 10, (), own, ())
         self.held = len(own)
-        self.states: list[State] = [State()]
-        self.numbers = {State(): 0}
-        # interned: worlds are compared by the million
+        self.things: list[Any] = []
+        self.numbers: dict[Any, int] = {}
         self.decided = cache(self._decided)
+        self.seen = cache(self._seen)
 
-    def _decided(self, state: int, seen: Observation, tick: int) -> tuple[int, Decision]:
-        decision = self.decide(self.work, self.states[state], seen, ms(tick), TIMING)
-        number = self.numbers.setdefault(decision.state, len(self.states))
-        if number == len(self.states):
-            self.states.append(decision.state)
-        return number, replace(decision, state=State())
+    def number(self, thing: object) -> int:
+        number = self.numbers.setdefault(thing, len(self.things))
+        if number == len(self.things):
+            self.things.append(thing)
+        return number
+
+    def _decided(self, state: int, seen: int, tick: int) -> tuple[int, int]:
+        decision = self.decide(self.work, self.things[state], self.things[seen], ms(tick), TIMING)
+        return self.number(decision.state), self.number(decision)
+
+    def _seen(self, order: tuple[str, Purpose, int]) -> int:
+        return self.number(Seen(Order(order[0], "FILLED", QUANTITY, PRICE, ms(order[2]))))
 
     def first(self) -> World:
         stops = frozenset(["held-stop"]) if self.held else frozenset[str]()
-        return World(0, 0, 0, None, (None,) * self.workers, (), (), stops, self.whims)
+        return World(0, self.number(State()), 0, None, (None,) * self.workers, (), (), stops, self.faults)
 
     def entries(self, world: World) -> int:
         return sum(purpose is Purpose.ENTRY for _, purpose, _ in world.orders)
@@ -209,20 +221,20 @@ class Model:
             return f"on record as {code}, and placed"
         return None
 
-    def steps(self, world: World) -> Iterator[tuple[str, World]]:
+    def steps(self, world: World) -> Iterator[tuple[Label, World]]:
         if world.clock < self.horizon:
             clock = world.clock + 1
             # a copy that nobody waits for and that can only be refused has no effect any more
-            alive = tuple(r for r in world.requests if r.waiter is not None or self._in_window(r, clock))
-            yield "tick", world._replace(clock=clock, requests=alive)
+            alive = tuple(r for r in world.requests if r.waiter != NOBODY or self._in_window(r, clock))
+            yield ("tick",), world._replace(clock=clock, requests=alive)
         for index, worker in enumerate(world.workers):
             if worker is None:
                 if world.record is None and world.wake <= world.clock:
-                    yield f"{index} claims", self._claim(world, index)
+                    yield (index, "claims"), self._claim(world, index)
                 continue
-            if world.whims:
-                crashed = self._unheard(world, index)._replace(whims=world.whims - 1)
-                yield f"{index} crashes", self._set(crashed, index, None)
+            if world.faults:
+                crashed = self._unheard(world, index)._replace(faults=world.faults - 1)
+                yield (index, "crashes"), self._set(crashed, index, None)
             yield from self._work(world, index, worker)
         for request in world.requests:
             yield from self._arrive(world, request)
@@ -230,26 +242,27 @@ class Model:
     # executors: as runner and store do
 
     def _claim(self, world: World, index: int) -> World:
-        mine = Worker("observed", world.state, True, Woke())
+        mine = Worker("observed", world.state, True, self.number(Woke()))
         return self._set(self._disown(world, index), index, mine)._replace(wake=world.clock + LEASE)
 
-    def _work(self, world: World, index: int, worker: Worker) -> Iterator[tuple[str, World]]:
+    def _work(self, world: World, index: int, worker: Worker) -> Iterator[tuple[Label, World]]:
         match worker.stage:
             case "observed":
-                number, decision = self.decided(worker.state, worker.item, world.clock)
+                state, number = self.decided(worker.state, worker.item, world.clock)
+                decision = self.things[number]
                 stage = "decided" if decision.must_be_stored and not self._early(decision) else "saved"
-                label = f"{index} saw {worker.item}, will {decision.effect}"
-                yield label, self._set(world, index, Worker(stage, number, worker.owns, decision))
+                label = (index, "saw", self.things[worker.item], "and decides to", decision.effect)
+                yield label, self._set(world, index, Worker(stage, state, worker.owns, number))
             case "decided":
                 if not worker.owns:
-                    yield f"{index} stands down", self._set(world, index, None)
+                    yield (index, "stands down"), self._set(world, index, None)
                 else:
-                    yield f"{index} saves", self._save(world, index, worker)
+                    yield (index, "saves"), self._save(world, index, worker)
             case "saved":
                 yield from self._act(world, index, worker)
-            case "sent":
-                timed_out = self._unheard(world, index)
-                yield f"{index} waits no longer", self._observe(timed_out, index, worker, LOST)
+            case "sent" if world.faults:
+                unheard = self._unheard(world, index)._replace(faults=world.faults - 1)
+                yield (index, "waits no longer"), self._observe(unheard, index, worker, LOST)
             case "asked":
                 yield from self._answer(world, index, worker)
 
@@ -257,9 +270,9 @@ class Model:
         return self.act_before_saving and isinstance(decision.effect, Place)
 
     def _save(self, world: World, index: int, worker: Worker) -> World:
-        decision = worker.item
+        decision = self.things[worker.item]
         effect = decision.effect
-        pause = -((START_MS - effect.until_ms) // TICK_MS) if isinstance(effect, Sleep) else world.clock + LEASE
+        wake = -((START_MS - effect.until_ms) // TICK_MS) if isinstance(effect, Sleep) else world.clock + LEASE
         record = world.record
         for fact in decision.facts:
             if isinstance(fact, Finished):
@@ -271,88 +284,84 @@ class Model:
             after = None
         elif self._early(decision):
             after = worker._replace(stage="sent")
-        world = world._replace(state=worker.state, wake=pause, record=record)
+        world = world._replace(state=worker.state, wake=wake, record=record)
         return self._set(self._disown(world, index), index, after)
 
-    def _act(self, world: World, index: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        effect = worker.item.effect
-        match effect:
+    def _act(self, world: World, index: int, worker: Worker) -> Iterator[tuple[Label, World]]:
+        decision = self.things[worker.item]
+        match decision.effect:
             case Prepare():
-                yield f"{index} reads the account", self._observe(world, index, worker, Prepared(self.view))
-            case Place() | Protect():
-                stamp_ms = ms(world.clock) if self.stamp_when_sent else effect.intent.stamp_ms
-                request = Request(effect, stamp_ms, index)
-                sent = world._replace(requests=(*world.requests, request))
-                stage = "decided" if self._early(worker.item) else "sent"
-                yield f"{index} sends {effect.intent.client_id}", self._set(sent, index, worker._replace(stage=stage))
+                yield (index, "reads the account"), self._observe(world, index, worker, Prepared(self.view))
+            case Place(_, intent) | Protect(_, intent):
+                stamp_ms = ms(world.clock) if self.stamp_when_sent else intent.stamp_ms
+                sent = world._replace(requests=(*world.requests, Request(worker.item, stamp_ms, index)))
+                stage = "decided" if self._early(decision) else "sent"
+                yield (index, "sends", intent.client_id), self._set(sent, index, worker._replace(stage=stage))
             case Find() | FindProtection():
-                asked = worker._replace(stage="asked", item=(effect, world.clock))
-                yield f"{index} asks for {effect.client_id}", self._set(world, index, asked)
+                yield (index, "asks"), self._set(world, index, worker._replace(stage="asked", asked=world.clock))
             case Do(step):
                 done: Observation = Done()
                 if isinstance(step, CancelProtection):
                     world = world._replace(stops=world.stops - {step.client_id})
                 elif not isinstance(step, SetLeverage):
                     done = Settled(step.reason, PRICE, Decimal(0))
-                yield f"{index} does {step}", self._observe(world, index, worker, done)
+                yield (index, "does", step), self._observe(world, index, worker, done)
 
-    def _answer(self, world: World, index: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        effect, asked = worker.item
-        answers: list[Observation] = []
-        if isinstance(effect, FindProtection):
-            answers.append(Standing(effect.client_id) if effect.client_id in world.stops else NotStanding())
-        else:
-            taken = [order for order in world.orders if order[0] == effect.client_id]
-            answers += [self._seen(order) for order in taken]
-            if all(world.clock < tick + self.lag for _, _, tick in taken):
-                answers.append(Absent(ms(asked)))
-        for answer in answers:
-            yield f"{index} is told {type(answer).__name__}", self._observe(world, index, worker, answer)
-
-    @staticmethod
-    def _seen(order: tuple[str, Purpose, int]) -> Seen:
-        return Seen(Order(order[0], "FILLED", QUANTITY, PRICE, ms(order[2])))
+    def _answer(self, world: World, index: int, worker: Worker) -> Iterator[tuple[Label, World]]:
+        name = self.things[worker.item].effect.client_id
+        if isinstance(self.things[worker.item].effect, FindProtection):
+            stands = Standing(name) if name in world.stops else NotStanding()
+            yield (index, "is told", stands), self._observe(world, index, worker, stands)
+            return
+        taken = [order for order in world.orders if order[0] == name]
+        for order in taken:
+            yield (index, "is told of", name), self._observed(world, index, worker, self.seen(order))
+        if all(world.clock < tick + self.lag for _, _, tick in taken):
+            absent = Absent(ms(worker.asked))
+            yield (index, "is told", absent), self._observe(world, index, worker, absent)
 
     # the exchange
 
     def _in_window(self, request: Request, clock: int) -> bool:
-        return ms(clock) <= request.stamp_ms + request.effect.intent.recv_window_ms
+        return ms(clock) <= request.stamp_ms + TIMING.recv_window_ms
 
-    def _arrive(self, world: World, request: Request) -> Iterator[tuple[str, World]]:
-        effect, name = request.effect, request.effect.intent.client_id
-        gone = world._replace(requests=tuple(r for r in world.requests if r is not request))
+    def _arrive(self, world: World, request: Request) -> Iterator[tuple[Label, World]]:
+        effect = self.things[request.decision].effect
+        name = effect.intent.client_id
+        at = world.requests.index(request)
+        gone = world._replace(requests=(*world.requests[:at], *world.requests[at + 1 :]))
         if not self._in_window(request, world.clock):
-            yield from self._reply(f"{name} comes too late", gone, request, LATE)
+            yield from self._reply((name, "comes too late"), gone, request, self.number(LATE))
             return
-        if world.whims:
-            moody = gone._replace(whims=world.whims - 1)
-            yield from self._reply(f"{name} is throttled", moody, request, THROTTLED)
-            no = POOR if isinstance(effect, Place) else THROUGH
+        if world.faults and request.waiter != NOBODY:
+            faulty = gone._replace(faults=world.faults - 1)
+            yield from self._reply((name, "is throttled"), faulty, request, self.number(THROTTLED))
             if not (isinstance(effect, Place) and effect.order.reduce_only):
-                yield from self._reply(f"{name} is refused", moody, request, no)
+                no = POOR if isinstance(effect, Place) else THROUGH
+                yield from self._reply((name, "is refused"), faulty, request, self.number(no))
         if isinstance(effect, Place):
             order = (name, effect.order.purpose, world.clock)
             filled = gone._replace(orders=(*gone.orders, order))
             if not self.position(filled):
                 filled = filled._replace(stops=frozenset())  # closePosition: the exchange takes them away with it
-            yield from self._reply(f"{name} is filled", filled, request, self._seen(order))
+            yield from self._reply((name, "is filled"), filled, request, self.seen(order))
         elif not self.position(world):
-            yield from self._reply(f"{name} finds no position", gone, request, FLAT)
+            yield from self._reply((name, "finds no position"), gone, request, self.number(FLAT))
         elif name in world.stops:
-            yield from self._reply(f"{name} stands already", gone, request, TAKEN)
+            yield from self._reply((name, "stands already"), gone, request, self.number(TAKEN))
         else:
             stands = gone._replace(stops=world.stops | {name})
-            yield from self._reply(f"{name} stands", stands, request, Standing(name))
+            yield from self._reply((name, "stands"), stands, request, self.number(Standing(name)))
 
-    def _reply(
-        self, label: str, world: World, request: Request, seen: Observation
-    ) -> Iterator[tuple[str, World]]:
-        worker = world.workers[request.waiter] if request.waiter is not None else None
-        if request.waiter is None or worker is None or worker.stage != "sent":
+    def _reply(self, label: Label, world: World, request: Request, seen: int) -> Iterator[tuple[Label, World]]:
+        worker = world.workers[request.waiter] if request.waiter != NOBODY else None
+        if worker is None:
             yield label, world
             return
-        yield label, self._observe(world, request.waiter, worker, seen)
-        yield f"{label}, unheard", self._observe(world, request.waiter, worker, LOST)
+        yield label, self._observed(world, request.waiter, worker, seen)
+        if world.faults:
+            unheard = self._observe(world, request.waiter, worker, LOST)
+            yield (*label, "unheard"), unheard._replace(faults=world.faults - 1)
 
     # tuples
 
@@ -362,6 +371,9 @@ class Model:
         return world._replace(workers=(*workers[:index], worker, *workers[index + 1 :]))
 
     def _observe(self, world: World, index: int, worker: Worker, seen: Observation) -> World:
+        return self._observed(world, index, worker, self.number(seen))
+
+    def _observed(self, world: World, index: int, worker: Worker, seen: int) -> World:
         return self._set(world, index, Worker("observed", worker.state, worker.owns, seen))
 
     @staticmethod
@@ -372,7 +384,7 @@ class Model:
 
     @staticmethod
     def _unheard(world: World, index: int) -> World:
-        requests = (r._replace(waiter=None) if r.waiter == index else r for r in world.requests)
+        requests = (r._replace(waiter=NOBODY) if r.waiter == index else r for r in world.requests)
         return world._replace(requests=tuple(requests))
 
 
@@ -388,7 +400,7 @@ class Found:
 
 def search(model: Model) -> Found:
     first = model.first()
-    came_from: dict[World, tuple[World, str] | None] = {first: None}
+    came_from: dict[World, tuple[World, Label] | None] = {first: None}
     records: set[str | None] = set()
     queue = deque([first])
     while queue:
@@ -405,9 +417,9 @@ def search(model: Model) -> Found:
     return Found(len(came_from), records)
 
 
-def path_to(world: World, came_from: dict[World, tuple[World, str] | None]) -> tuple[str, ...]:
+def path_to(world: World, came_from: dict[World, tuple[World, Label] | None]) -> tuple[str, ...]:
     path = []
     while (step := came_from[world]) is not None:
         world, label = step
-        path.append(label)
+        path.append(" ".join(map(str, label)))
     return tuple(reversed(path))
