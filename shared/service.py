@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 _RESTART_AFTER_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _FORGIVEN_AFTER_S = 30.0
+_CANCEL_AGAIN_AFTER_S = 1.0
 _DRAIN_WITHIN_S = 22.0  # of the 25 s that an operator gives a process to end
 
 Part = AbstractAsyncContextManager[None]
@@ -85,8 +86,9 @@ async def background(name: str, loop: Callable[[], Awaitable[None]]) -> AsyncIte
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():  # a cancellation can get lost: Python 3.11's wait_for returns if it was just done
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CANCEL_AGAIN_AFTER_S)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
@@ -80,6 +80,19 @@ async def test_a_cancellation_that_leaks_from_a_library_does_not_end_a_loop() ->
 
     async with background("test", loop):
         await until(lambda: runs == 2)
+
+
+async def test_a_loop_whose_library_swallows_the_cancellation_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def loop() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(service, "_CANCEL_AGAIN_AFTER_S", 0.01)
+    async with asyncio.timeout(5), background("test", loop):
+        await asyncio.sleep(0)
 
 
 async def test_what_the_block_of_a_loop_raises_goes_through() -> None:

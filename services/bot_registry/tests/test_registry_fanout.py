@@ -193,5 +193,5 @@ def test_a_duplicate_puts_every_subscriber_on_record_as_skipped_and_asks_for_no_
         subscription_id = a_subscriber(number).subscription_id
         assert execution.execution_id == ids.execution_id(SIGNAL.signal_id, subscription_id)
         assert (execution.status, execution.error_code) == (ExecutionStatus.SKIPPED, "duplicate")
-        assert (execution.ticker, execution.action, execution.execution_time_ms) == ("BTCUSDT.P", "buy", 0)
+        assert (execution.ticker, execution.action, execution.execution_time_ms) == ("BTCUSDT", "buy", 0)
     assert len({message.id for message in (said, *finished)}) == 3
