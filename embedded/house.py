@@ -20,6 +20,7 @@ from services.webhook_gateway import app as webhook_gateway
 from services.webhook_gateway.settings import Settings as GatewaySettings
 from services.webhook_gateway.snapshot import from_registry
 from shared import keys
+from shared.bus import Bus
 from shared.bus.inprocess import InProcessBus
 from shared.clock import SystemClock
 from shared.db import migrate
@@ -29,10 +30,10 @@ from shared.service import Service
 SCHEMAS = {"bot_registry": "registry", "executor": "executor", "ledger": "ledger"}
 
 
-def build(settings: Settings) -> list[Service]:
-    """All services, in the order in which they start."""
+def build(settings: Settings, bus: Bus | None = None) -> list[Service]:
+    """All services, in the order in which they start; over `bus`, where another than the plain one is wanted."""
     own = keys.load_or_make(settings.data_dir)
-    bus, clock = InProcessBus(), SystemClock()
+    bus, clock = bus or InProcessBus(), SystemClock()
     databases = {
         service: Database(f"sqlite+aiosqlite:///{settings.data_dir / service}.db", schema)
         for service, schema in SCHEMAS.items()

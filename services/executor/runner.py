@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.executor.machine import decide
 from services.executor.perform import Performer
-from services.executor.state import Decision, End, Finished, Observation, Refused, Sleep, Woke
+from services.executor.state import Decision, End, Finished, Observation, Phase, Refused, Sleep, Woke
 from services.executor.store import Claimed, Store
 from services.executor.timing import Timing
 from shared.clock import Clock
@@ -29,6 +29,7 @@ _naked = Histogram(
     "fill to stop-loss acknowledged",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
 )
+_unresolved = Counter("tradecast_needs_attention_total", "askings in vain after an outcome was unknown for long")
 _stood_down = Counter("tradecast_executor_stood_down_total", "executions found taken over by another executor")
 
 
@@ -108,6 +109,9 @@ class Runner:
                     return
                 _count(decision)
             row.state = decision.state
+            if row.state.phase is Phase.NEEDS_ATTENTION:
+                _unresolved.inc()
+                log.error("execution_needs_attention", execution_id=str(row.work.job.execution_id))
             if isinstance(decision.effect, Sleep | End):
                 return
             assert exchange is not None, "without an exchange nothing is begun"

@@ -10,7 +10,11 @@ UNKNOWN_503 = "Unknown error, please check your request or try again later."
 # Binance's table of replies that say whether a request was carried out
 REPLIES = [
     (Answer(503, None, UNKNOWN_503), Uncertain, "execution status unknown, could have been a success"),
-    (Answer(503, None, f'{{"path":"/fapi/v1/order","msg":"{UNKNOWN_503}"}}'), Uncertain, "the same, as seen in the wild"),
+    (
+        Answer(503, None, f'{{"path":"/fapi/v1/order","msg":"{UNKNOWN_503}"}}'),
+        Uncertain,
+        "the same, as seen in the wild",
+    ),
     (Answer(503, None, "Service Unavailable."), Unsent, "100 % failure"),
     (Answer(503, -1008, "Request throttled by system-level protection."), Unsent, "100 % failure"),
     (Answer(503, -1001, "Internal error; unable to process your request. Please try again."), Uncertain, "ask first"),

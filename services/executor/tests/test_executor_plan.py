@@ -154,7 +154,12 @@ ENTRIES = [
     ("buy", {"max_daily_loss_usd": Decimal(50)}, view(lost_today_usd=Decimal("49.99")), "buy"),
     ("buy", {"max_daily_loss_usd": Decimal(50)}, view(lost_today_usd=Decimal(50)), ": daily_loss_limit"),
     ("buy", {"max_daily_loss_usd": Decimal(0)}, view(), ": daily_loss_limit"),
-    ("sell", {"max_daily_loss_usd": Decimal(1)}, view(OURS_LONG, lost_today_usd=Decimal(2)), "exit long: daily_loss_limit"),
+    (
+        "sell",
+        {"max_daily_loss_usd": Decimal(1)},
+        view(OURS_LONG, lost_today_usd=Decimal(2)),
+        "exit long: daily_loss_limit",
+    ),
     # sizes
     ("buy", {"margin_usd": Decimal(1)}, view(), ": below_minimum"),
     ("buy", {"margin_usd": Decimal(10_000_000)}, view(), ": above_maximum"),
