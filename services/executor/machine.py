@@ -42,7 +42,7 @@ from services.executor.state import (
     position_of,
 )
 from services.executor.timing import Timing, backoff_ms
-from shared.contracts import ExecutionStatus
+from shared.contracts import CloseReason, ExecutionStatus
 
 _TRIES_MAX = 3
 _ACCOUNT_MODE_CHANGED = -4061  # "Order's position side does not match user's setting."
@@ -127,10 +127,16 @@ def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, n
     """What comes after a close. It may fail a few times and is then left to the watcher's reconciliation."""
     rest = replace(state, steps=state.steps[1:])
     match step, seen:
-        case Settle(position), Settled():
+        case Settle(position, _, _, ()), Settled():
             return StepDone(rest, (Closed(position, seen),))
-        case Settle(position, (), reason), StillOpen() if state.attempt < _TRIES_MAX + 2:
-            again = close(position, Purpose.EXIT, reason)
+        case Settle(position), Settled(reason):  # of what was left; the whole is not known
+            return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
+        case Settle(position, (), CloseReason.UNWOUND, earlier), StillOpen():  # never left naked
+            again = replace(close(position, Purpose.UNWIND, CloseReason.UNWOUND), earlier_order_ids=earlier)
+            again_ms = now_ms + backoff_ms(state.attempt)
+            return Decision(replace(state, steps=(again, *rest.steps), intent=None), Sleep(again_ms))
+        case Settle(position, (), reason, earlier), StillOpen() if state.attempt < _TRIES_MAX + 2:
+            again = replace(close(position, Purpose.EXIT, reason), earlier_order_ids=earlier)
             return StepDone(replace(rest, steps=(again, *rest.steps)))
         case Settle(_, (), _), StillOpen():
             message = "The exchange refuses to close the position; orders of the account may stand in the way."

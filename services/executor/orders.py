@@ -151,13 +151,17 @@ class CancelProtection:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Read what a closed position earned. Without `exit_order_ids` it is also read whether and how it was closed."""
+    """Read what a closed position earned. Without `exit_order_ids` it is also read whether and how it was closed.
+
+    `earlier_order_ids` are those that closed a part of it before; `position` is then what was left.
+    """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, which tells steps apart by their fields
 
     position: Position
     exit_order_ids: tuple[str, ...]
     reason: CloseReason
+    earlier_order_ids: tuple[str, ...] = ()
 
 
 Step = SetLeverage | MarketOrder | Protection | CancelProtection | Settle

@@ -2,15 +2,17 @@
 
 ACTING     Seen, final               filled, or not at all
 ACTING     Seen, not final           VERIFYING: ask again shortly
-ACTING     Refused                   the purpose decides: see _refused
+ACTING     Refused: duplicate        VERIFYING: ask; it is there
+ACTING     Refused otherwise         the purpose decides: see _refused
 ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh
 ACTING     Uncertain                 VERIFYING: ask
 ACTING     Woke (we crashed)         VERIFYING: ask; the request may have left
 VERIFYING  Seen                      as above
 VERIFYING  Absent, asked too early   wait until asking means something
 VERIFYING  Absent, in time, twice    an entry was not placed; an exit or unwind gets a new attempt
+VERIFYING  Absent, but seen before   ask again: what was acknowledged has arrived, whatever a query says
 VERIFYING  anything else             ask again; after a quarter of an hour NEEDS_ATTENTION, asking on
-PRICING    Seen with its price       filled
+PRICING    Seen final with its price filled
 PRICING    anything else             ask again; after three times go on without the price
 """
 
@@ -66,7 +68,7 @@ def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | S
     attempt = state.attempt + 1
     name = client_order_id(work.job.execution_id, f"{_LETTERS[order.purpose]}{attempt}")
     intent = Intent(name, now_ms, timing.recv_window_ms)
-    state = replace(state, phase=Phase.ACTING, attempt=attempt, intent=intent, absent=0)
+    state = replace(state, phase=Phase.ACTING, attempt=attempt, intent=intent, absent=0, seen=None)
     return Decision(state, Place(order, intent))
 
 
@@ -86,12 +88,14 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _seen(work, state, order, now_ms, timing)
         case Absent(asked_ms) if state.phase is not Phase.ACTING:
             return _absent(work, state, asked_ms, now_ms, timing)
+        case Woke() | Uncertain() | Refused(code=-4116) if (
+            state.phase is Phase.ACTING
+        ):  # "ClientOrderId is duplicated."
+            return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
         case Refused() if state.phase is Phase.ACTING:
             return _refused(work, state, seen, now_ms)
         case Unsent(message, wait_ms) if state.phase is Phase.ACTING:
             return _again(work, state, message, wait_ms, now_ms)
-        case Woke() | Uncertain() if state.phase is Phase.ACTING:
-            return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
         case Woke():
             return _ask(state)
         case _:
@@ -124,6 +128,8 @@ def _ask_later(state: State, now_ms: int, timing: Timing) -> Decision:
 
 def _absent(work: Work, state: State, asked_ms: int, now_ms: int, timing: Timing) -> Decision | StepDone:
     intent, order = _intent(state), _order(state)
+    if state.seen is not None:
+        return _ask_later(state, now_ms, timing)
     closed_at_ms = intent.stamp_ms + intent.recv_window_ms + timing.lag_margin_ms
     if asked_ms <= closed_at_ms:
         wake_ms = min(closed_at_ms + 1, now_ms + timing.ask_again_ms + backoff_ms(state.tries))
@@ -138,7 +144,7 @@ def _absent(work: Work, state: State, asked_ms: int, now_ms: int, timing: Timing
 
 def _seen(work: Work, state: State, order: Order, now_ms: int, timing: Timing) -> Decision | StepDone:
     if not order.is_final:
-        return _ask_later(replace(state, absent=0), now_ms, timing)
+        return _ask_later(replace(state, absent=0, seen=order), now_ms, timing)
     if order.executed_quantity == 0:
         return _nothing_filled(work, state, order, now_ms)
     if order.average_price is None:
@@ -149,7 +155,7 @@ def _seen(work: Work, state: State, order: Order, now_ms: int, timing: Timing) -
 def _pricing(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
     if isinstance(seen, Woke):
         return _ask(state)
-    if isinstance(seen, Seen) and seen.order.average_price is not None:
+    if isinstance(seen, Seen) and seen.order.is_final and seen.order.average_price is not None:
         return _filled(work, state, seen.order)
     if state.tries + 1 >= _PRICE_TRIES_MAX:
         # Better a stop-loss reckoned from the price we read than a position without one.
@@ -200,7 +206,8 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     assert step.position is not None, "an exit closes a position"
     if refusal.code in _NOTHING_TO_REDUCE:
         # It may be flat already, or orders of the customer stand in the way: look before believing either.
-        settle = Settle(step.position, step.earlier_order_ids, step.close_reason)
+        left = replace(step.position, quantity=step.quantity)
+        settle = Settle(left, (), step.close_reason, step.earlier_order_ids)
         return StepDone(replace(state, steps=(settle, *state.steps[1:])))
     if step.purpose is Purpose.EXIT and state.tries + 1 >= _EXIT_REFUSALS_MAX:
         # The position stays open with its protections; the reversal it was part of does not happen.

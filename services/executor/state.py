@@ -117,8 +117,8 @@ class State:
     """Everything the machine remembers of an execution; this is what the database keeps.
 
     `attempt` counts the market orders given a name, `tries` the requests of the present step that came to nothing,
-    `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the filled order
-    whose price is being asked for.
+    `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the order as the
+    exchange told of it, while it may fill further or its price is being asked for.
     """
 
     phase: Phase = Phase.QUEUED

@@ -36,11 +36,14 @@ class Gone:
 
 
 def judge(position: Position, reading: Reading) -> Open | Gone:
-    """A protection that has filled closed it; else it is gone when the account holds nothing on its side any more."""
-    for reason, order in reading.fired:
-        if order.executed_quantity > 0:
-            return Gone(reason, (order.order_id,))
+    """A protection that has filled closed it; else it is gone when the account holds nothing on its side any more.
+
+    A protection may fill in part, when the book is thin: what is left stands, and nothing protects it.
+    """
     same_side = reading.amount > 0 if position.direction == "long" else reading.amount < 0
+    for reason, order in reading.fired:
+        if order.executed_quantity >= position.quantity or (order.executed_quantity > 0 and not same_side):
+            return Gone(reason, (order.order_id,))
     if not same_side:
         return Gone(CloseReason.EXTERNAL)
     return Open(tuple(reason for reason, name in position.protections if name not in reading.standing))

@@ -24,6 +24,7 @@ from services.executor.orders import (
     Purpose,
     SetLeverage,
     Settle,
+    Step,
     SymbolRules,
 )
 from services.executor.state import (
@@ -182,7 +183,7 @@ def unwinding() -> Execution:
     return stopping().sees(THROUGH)
 
 
-# machine: preparing
+# --- Preparing ---
 
 
 def test_a_new_execution_reads_the_account() -> None:
@@ -229,7 +230,7 @@ def test_a_changed_position_mode_is_read_once_and_planned_for_again() -> None:
     assert again.sees(MODE).ended == ("failed", "account_mode")
 
 
-# machine: leverage
+# --- The leverage ---
 
 
 def leveraging() -> Execution:
@@ -253,14 +254,19 @@ def test_a_leverage_that_is_refused_means_no_entry() -> None:
     assert leveraging().sees(Refused(-4028, "leverage_not_allowed", "")).ended == ("failed", "leverage_not_allowed")
 
 
-# placing: acting
+# --- Placing, the request under way ---
 
 
 def test_a_filled_entry_is_protected() -> None:
     execution = stopping()
     assert isinstance(execution.effect, Protect)
     stop = execution.effect.protection
-    assert (stop.reason, stop.side, stop.trigger, stop.quantity) == (CloseReason.STOP_LOSS, "SELL", 98_000, None)
+    assert (stop.reason, stop.side, stop.trigger, stop.quantity) == (
+        CloseReason.STOP_LOSS,
+        "SELL",
+        Decimal(98_000),
+        None,
+    )
     assert execution.sees(Standing("s")).effect.protection.trigger == 104_000
     assert execution.sees(Standing("t")).ended == ("success", None)
     [opened] = [fact for fact in execution.facts if isinstance(fact, Opened)]
@@ -310,7 +316,7 @@ def test_a_request_that_may_have_been_carried_out_is_asked_about(seen: Observati
     assert execution.state.phase is Phase.VERIFYING
 
 
-# placing: verifying
+# --- Placing, asking what became of it ---
 
 
 def test_what_is_found_is_adopted() -> None:
@@ -360,7 +366,7 @@ def test_anything_else_is_asked_again_and_after_a_quarter_of_an_hour_a_person_is
     assert isinstance(execution.sees(Seen(FILLED)).effect, Protect)
 
 
-# placing: pricing
+# --- Placing, asking at what price ---
 
 
 UNPRICED = replace(FILLED, average_price=None)
@@ -386,7 +392,7 @@ def test_an_answer_that_lags_behind_the_fill_does_not_make_it_smaller() -> None:
     assert execution.state.trade.order == FILLED
 
 
-# placing: exits
+# --- Placing exits and unwinds ---
 
 
 def test_a_filled_exit_takes_its_protections_away_and_is_settled() -> None:
@@ -456,7 +462,18 @@ def test_an_unwind_is_never_given_up() -> None:
         assert execution.name() == f"u{attempt}"
 
 
-# protecting
+def test_an_unwind_with_nothing_to_reduce_goes_on_while_the_position_stands() -> None:
+    execution = unwinding()
+    for attempt in range(3, 30):
+        execution.sees(FLAT, StillOpen())
+        assert isinstance(execution.effect, Sleep)
+        execution.sees(Woke())
+        assert (execution.effect.order.purpose, execution.name()) == (Purpose.UNWIND, f"u{attempt}")
+    execution.sees(FLAT, Settled(CloseReason.EXTERNAL, None, None), Done())
+    assert execution.ended == ("failed", "unprotected_closed")
+
+
+# --- Protecting ---
 
 
 @pytest.mark.parametrize("seen", [TAKEN, Refused(-4130, "refused", ""), Uncertain(""), Woke()])
@@ -543,7 +560,7 @@ def test_naked_time_is_from_the_fill_to_the_stop() -> None:
     assert stopping().sees(Standing("s"), at_ms=NOW + 305).state.trade.naked_ms == 300
 
 
-# machine: tidying
+# --- Tidying ---
 
 
 @pytest.mark.parametrize("seen", [Done(), Refused(-2011, "refused", "Unknown order sent.")])
@@ -575,7 +592,7 @@ def test_an_effect_that_was_under_way_in_a_crash_is_repeated() -> None:
     assert execution.effect == execution.sees(Woke()).effect
 
 
-# every sequence of observations
+# --- Every sequence of observations ---
 
 PRICES = st.sampled_from([None, PRICE, Decimal("95234.50")])
 ORDERS = st.builds(
@@ -675,7 +692,7 @@ def test_every_observation_in_every_state_is_decided(data: st.DataObject, work: 
     assert sum(place.order.purpose is Purpose.ENTRY for place in placed) <= 6
 
 
-STEPS = [
+STEPS: list[Step] = [
     SetLeverage("BTCUSDT", 10),
     MarketOrder(Purpose.EXIT, "BTCUSDT", "SELL", "BOTH", QUANTITY, HELD, CloseReason.UNWOUND, ("1", "2")),
     MarketOrder(Purpose.ENTRY, "BTCUSDT", "BUY", "LONG", Decimal("1E+2")),

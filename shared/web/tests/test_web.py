@@ -240,10 +240,11 @@ async def test_a_customer_may_not_do_what_only_an_administrator_may(client: Clie
     assert (document["status"], document["code"]) == (403, "forbidden")
 
 
-async def test_a_token_in_the_query_counts_too_and_is_no_unknown_field(client: Client) -> None:
-    token = ISSUER.issue(CUSTOMER, datetime.now(UTC))
-    async with client.get(f"/api/v1/things/{uuid4()}", params={"access_token": token}) as answer:
+async def test_a_token_in_the_query_counts_for_a_live_stream_only_and_is_no_unknown_field(client: Client) -> None:
+    path, token = f"/api/v1/things/{uuid4()}", {"access_token": ISSUER.issue(CUSTOMER, datetime.now(UTC))}
+    async with client.get(path, params=token, headers={"Accept": "text/event-stream"}) as answer:
         assert answer.status == 200
+    assert (await problem(client, "GET", path, params=token))["status"] == 401
 
 
 def test_a_customer_sees_their_own_and_an_administrator_all() -> None:
