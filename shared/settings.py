@@ -1,9 +1,10 @@
 """Settings: read from the environment once, at the door. A missing or bad variable is one clear line and exit 2."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import logging
@@ -33,6 +34,20 @@ AmqpUrl = Annotated[str, AfterValidator(_only_rabbitmq)]
 def database_url(service: str) -> Any:
     """The field of a service's own DATABASE_URL: `<SERVICE>_DATABASE_URL` where given, else the common one."""
     return Field(validation_alias=AliasChoices(f"{service}_DATABASE_URL".upper(), "DATABASE_URL"))
+
+
+def accepted_by(use: Callable[[str], object]) -> AfterValidator:
+    """Refuse at the door a key that `use` cannot work with; `use` raises ValueError."""
+
+    def check(key: Any) -> Any:
+        use(key.get_secret_value() if isinstance(key, SecretStr) else key)
+        return key
+
+    return AfterValidator(check)
+
+
+Url = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(lambda url: url.rstrip("/"))]
+"""An HTTP address, without a slash at its end."""
 
 
 SettingsT = TypeVar("SettingsT", bound=CommonSettings)

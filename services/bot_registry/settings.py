@@ -1,28 +1,14 @@
 """The HTTP process's settings."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from services.bot_registry.http.fields import Email
 from shared.sealing import Cipher, Sealer
-from shared.settings import AmqpUrl, CommonSettings, database_url
+from shared.settings import AmqpUrl, CommonSettings, Url, accepted_by, database_url
 from shared.web.auth import TokenIssuer
-
-
-def _accepted_by(use: Callable[[str], object]) -> AfterValidator:
-    """Refuses at the door a key that `use` cannot work with; `use` raises ValueError."""
-
-    def check(key: Any) -> Any:
-        use(key.get_secret_value() if isinstance(key, SecretStr) else key)
-        return key
-
-    return AfterValidator(check)
-
-
-Url = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(lambda url: url.rstrip("/"))]
 
 
 class Settings(CommonSettings):
@@ -31,9 +17,9 @@ class Settings(CommonSettings):
     port: int = 8003
     public_url: Url = "http://127.0.0.1:8000"  # the origin that TradingView and browsers see
     service_token: SecretStr = Field(min_length=16)  # what the gateway asks for the directory with
-    webhook_secret_keys: Annotated[SecretStr, _accepted_by(lambda keys: Cipher(keys, "any"))]
-    token_private_key: Annotated[SecretStr, _accepted_by(lambda key: TokenIssuer(key, timedelta(0)))]
-    sealing_public_key: Annotated[str, _accepted_by(Sealer)]
+    webhook_secret_keys: Annotated[SecretStr, accepted_by(lambda keys: Cipher(keys, "any"))]
+    token_private_key: Annotated[SecretStr, accepted_by(lambda key: TokenIssuer(key, timedelta(0)))]
+    sealing_public_key: Annotated[str, accepted_by(Sealer)]
     admin_email: Email | None = None
     admin_password: SecretStr | None = None
     paper_exchange_url: Url | None = None  # null: paper accounts are not offered

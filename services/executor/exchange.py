@@ -104,7 +104,7 @@ class Exchange:
         """`timeout_ms`: how long one call may take before its outcome counts as unknown."""
         self._environment = environment
         self._clock = clock
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._timeout_ms = timeout_ms
         self._offset_ms = 0
         self._rules: dict[str, SymbolRules] = {}

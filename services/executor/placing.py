@@ -88,9 +88,8 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _seen(work, state, order, now_ms, timing)
         case Absent(asked_ms) if state.phase is not Phase.ACTING:
             return _absent(work, state, asked_ms, now_ms, timing)
-        case Woke() | Uncertain() | Refused(code=-4116) if (
-            state.phase is Phase.ACTING
-        ):  # "ClientOrderId is duplicated."
+        case Woke() | Uncertain() | Refused(code=-4116) if state.phase is Phase.ACTING:
+            # -4116 "ClientOrderId is duplicated.": it is there
             return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
         case Refused() if state.phase is Phase.ACTING:
             return _refused(work, state, seen, now_ms)

@@ -19,10 +19,11 @@ log = structlog.get_logger()
 
 
 class Reconciler:
-    """Reads, judges, records."""
+    """Reads, judges, records. One that is `beside_the_lanes` leaves an account alone while an execution is at work."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, beside_the_lanes: bool = False) -> None:
         self._store = store
+        self._beside_the_lanes = beside_the_lanes
 
     async def look(self, exchange: Exchange, credentials: Credentials, position: Position) -> Open | Gone:
         """Whether the position stands. Weight 6, and 1 more for each protection that does not. Raises Failed."""
@@ -73,7 +74,7 @@ class Reconciler:
         for _, name in held.position.protections:
             await _cancel(exchange, credentials, CancelProtection(held.position.symbol, name))
         settled = await self.settle(exchange, credentials, held.position, verdict)
-        await self._store.close(held, Closed(held.position, settled))
+        await self._store.close(held, Closed(held.position, settled), only_if_idle=self._beside_the_lanes)
         return False
 
 

@@ -1,9 +1,12 @@
 """The executor's settings, from the environment."""
 
+from typing import Annotated
+
 from pydantic import Field, SecretStr
 
 from shared.contracts import Environment
-from shared.settings import AmqpUrl, CommonSettings, database_url
+from shared.sealing import Opener
+from shared.settings import AmqpUrl, CommonSettings, Url, accepted_by, database_url
 
 
 class Settings(CommonSettings):
@@ -13,10 +16,10 @@ class Settings(CommonSettings):
     """
 
     port: int = 8006
-    sealing_private_keys: SecretStr
-    binance_futures_url: str = "https://fapi.binance.com"
-    binance_testnet_futures_url: str = "https://demo-fapi.binance.com"
-    paper_exchange_url: str | None = None
+    sealing_private_keys: Annotated[SecretStr, accepted_by(Opener)]
+    binance_futures_url: Url = "https://fapi.binance.com"
+    binance_testnet_futures_url: Url = "https://demo-fapi.binance.com"
+    paper_exchange_url: Url | None = None
     live_trading: bool = True
     call_timeout_ms: int = Field(default=5_000, ge=100, le=30_000)
 

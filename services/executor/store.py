@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.executor.orders import Position
@@ -112,8 +112,10 @@ class Store:
         return [_claimed(row) for row in rows]
 
     async def next_wake_at(self) -> datetime | None:
-        """When the next unfinished row's alarm rings."""
-        query = select(func.min(executions.c.wake_at)).where(executions.c.finished.is_(False))
+        """When the next alarm rings. What is due already but not claimed waits for its lane, not for an alarm."""
+        query = select(func.min(executions.c.wake_at)).where(
+            executions.c.finished.is_(False), executions.c.wake_at > self._clock.now()
+        )
         async with self._database.transaction() as tx:
             wake_at: datetime | None = (await tx.connection.execute(query)).scalar_one()
         return wake_at
@@ -148,10 +150,16 @@ class Store:
         claimed.version, claimed.state = claimed.version + 1, state
         return True
 
-    async def close(self, held: Held, closed: Closed) -> bool:
-        """Record that a position is gone; false when that is on record already."""
+    async def close(self, held: Held, closed: Closed, *, only_if_idle: bool) -> bool:
+        """Record that a position is gone; false when that is on record already.
+
+        `only_if_idle`: also false while an execution is at work on the account, which may be what closed it and knows
+        better why.
+        """
         now = self._clock.now()
         async with self._database.transaction() as tx:
+            if only_if_idle and (await tx.connection.execute(_at_work(held.work.job.exchange_account_id))).first():
+                return False
             if not await self._apply(tx, held.work, closed, now):
                 return False
             tx.publish(Reporter(held.work, now, now).message(closed))
@@ -231,6 +239,14 @@ _HELD = (
     .join_from(positions, executions, positions.c.execution_id == executions.c.id)
     .where(positions.c.closed_at.is_(None))
 )
+
+
+def _at_work(exchange_account_id: UUID) -> Select[tuple[UUID]]:
+    return (
+        select(executions.c.id)
+        .where(executions.c.exchange_account_id == exchange_account_id, executions.c.finished.is_(False))
+        .limit(1)
+    )
 
 
 def _claimed(row: Row[*tuple[Any, ...]]) -> Claimed:

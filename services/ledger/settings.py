@@ -2,15 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
-from shared.settings import AmqpUrl, CommonSettings, database_url
+from shared.settings import AmqpUrl, CommonSettings, accepted_by, database_url
 from shared.web.auth import TokenVerifier
-
-
-def _public_key(value: str) -> str:
-    TokenVerifier(value)
-    return value
 
 
 class Settings(CommonSettings):
@@ -30,4 +25,4 @@ class ProcessSettings(Settings):
 
     database_url: str = database_url("ledger")
     amqp_url: AmqpUrl
-    token_public_key: Annotated[str, AfterValidator(_public_key)]
+    token_public_key: Annotated[str, accepted_by(TokenVerifier)]

@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from services.webhook_gateway.source import Networks
 from shared.sealing import Cipher
-from shared.settings import AmqpUrl, CommonSettings
+from shared.settings import AmqpUrl, CommonSettings, Url, accepted_by
 
 SECRET_CONTEXT = "bot_master_webhook"  # noqa: S105 - the name of a context, the source document's own
 
@@ -17,11 +17,6 @@ def _networks(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-
-
-def _keys(value: SecretStr) -> SecretStr:
-    Cipher(value.get_secret_value(), SECRET_CONTEXT)
-    return value
 
 
 def _redis(value: SecretStr) -> SecretStr:
@@ -39,7 +34,7 @@ class Settings(CommonSettings):
     """
 
     port: int = 8002
-    webhook_secret_keys: Annotated[SecretStr, AfterValidator(_keys)]
+    webhook_secret_keys: Annotated[SecretStr, accepted_by(lambda keys: Cipher(keys, SECRET_CONTEXT))]
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(_networks)] = ()
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = None
 
@@ -48,5 +43,5 @@ class ProcessSettings(Settings):
     """What it needs besides in a process of its own. `service_token` shows the registry who asks."""
 
     amqp_url: AmqpUrl
-    bot_registry_url: str = "http://127.0.0.1:8003"
+    bot_registry_url: Url = "http://127.0.0.1:8003"
     service_token: SecretStr

@@ -465,8 +465,7 @@ def test_an_unwind_is_never_given_up() -> None:
 def test_an_unwind_with_nothing_to_reduce_goes_on_while_the_position_stands() -> None:
     execution = unwinding()
     for attempt in range(3, 30):
-        execution.sees(FLAT, StillOpen())
-        assert isinstance(execution.effect, Sleep)
+        assert isinstance(execution.sees(FLAT, StillOpen()).effect, Sleep)
         execution.sees(Woke())
         assert (execution.effect.order.purpose, execution.name()) == (Purpose.UNWIND, f"u{attempt}")
     execution.sees(FLAT, Settled(CloseReason.EXTERNAL, None, None), Done())

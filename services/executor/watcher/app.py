@@ -20,7 +20,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
     store = Store(database, clock, timedelta(0))
     exchanges = open_exchanges(settings, clock)
     opener = Opener(settings.sealing_private_keys.get_secret_value())
-    watcher = Watcher(exchanges, opener, store, Reconciler(store), clock)
+    watcher = Watcher(exchanges, opener, store, Reconciler(store, beside_the_lanes=True), clock)
     return Service(
         name="watcher",
         parts=(
