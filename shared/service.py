@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
-from shared.errors import leaked_cancellation
+from shared.errors import Transient, leaked_cancellation
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ _CANCEL_AGAIN_AFTER_S = 1.0
 _DRAIN_WITHIN_S = 22.0  # of the 25 s that an operator gives a process to end
 
 Part = AbstractAsyncContextManager[None]
-WaitingFor = Callable[[], Awaitable[str | None]]
+WaitingFor = Callable[[], str | Awaitable[str | None] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,10 @@ class State:
         if not self.started:
             return "starting"
         for check in self.service.waiting_for:
-            if (missing := await check()) is not None:
+            missing = check()
+            if isinstance(missing, Awaitable):
+                missing = await missing
+            if missing is not None:
                 return missing
         return None
 
@@ -79,7 +82,13 @@ async def background(name: str, loop: Callable[[], Awaitable[None]]) -> AsyncIte
                 failures = 0 if asyncio.get_running_loop().time() - began > _FORGIVEN_AFTER_S else failures
                 pause = _RESTART_AFTER_S[min(failures, len(_RESTART_AFTER_S) - 1)]
                 failures += 1
-                log.error("loop_failed", loop=name, again_in_s=pause, reason=str(error), exc_info=True)
+                log.warning(
+                    "loop_begins_again",
+                    loop=name,
+                    after_s=pause,
+                    reason=str(error),
+                    exc_info=not isinstance(error, Transient),  # what is away needs no traceback
+                )
                 await asyncio.sleep(pause)
 
     task = asyncio.create_task(keep_running(), name=name)

@@ -29,9 +29,6 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
     opener = Opener(settings.sealing_private_keys.get_secret_value())
     runner = Runner(store, Performer(exchanges, opener, store, Reconciler(store)), clock, timing)
 
-    async def waiting_for_bus() -> str | None:
-        return bus.waiting_for()
-
     return Service(
         name="executor",
         parts=(
@@ -41,7 +38,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
             runner.running,
             lambda: bus.consuming(JOBS, on_jobs(store, runner.ring)),
         ),
-        waiting_for=(database.waiting_for, waiting_for_bus),
+        waiting_for=(database.waiting_for, bus.waiting_for),
     )
 
 

@@ -24,15 +24,12 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
     relay = Relay(database, bus, clock)
     api = Api(database, reader, feed, heartbeat_s=settings.stream_heartbeat_s)
 
-    async def waiting_for_bus() -> str | None:
-        return bus.waiting_for()
-
     def mount(app: web.Application) -> None:
         routes.mount(app, api.routes())
 
     return Service(
         "ledger",
         parts=[database.running, relay.running, feed.running, lambda: bus.consuming(LEDGER, facts.handle)],
-        waiting_for=[database.waiting_for, waiting_for_bus],
+        waiting_for=[database.waiting_for, bus.waiting_for],
         mount=mount,
     )

@@ -21,9 +21,6 @@ def build(settings: Settings, bus: Bus, clock: Clock, snapshot: Snapshot) -> Ser
     settling = Settling()
     webhook = Webhook(directory, limits, settling, bus, clock, settings.trusted_proxies)
 
-    async def bus_waiting_for() -> str | None:
-        return bus.waiting_for()
-
     return Service(
         name="webhook_gateway",
         # Hear of changes before loading: a bot changed in between is then in one of the two.
@@ -33,6 +30,6 @@ def build(settings: Settings, bus: Bus, clock: Clock, snapshot: Snapshot) -> Ser
             limits.running,
             settling.running,
         ),
-        waiting_for=(bus_waiting_for, directory.waiting_for),
+        waiting_for=(bus.waiting_for, directory.waiting_for),
         mount=lambda app: mount(app, webhook.routes()),
     )

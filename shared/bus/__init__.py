@@ -30,11 +30,11 @@ class Envelope:
         return cls(message.id, message.TYPE, dump(message))
 
 
-class PublishFailed(Exception):
+class PublishFailed(Transient):
     """The broker refused the message, or nobody is bound to it: it is nowhere."""
 
 
-class PublishUnknown(Exception):
+class PublishUnknown(Transient):
     """No answer in time: the message may or may not have arrived. Publishing it again may double it."""
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.bus import Bus, Envelope, PublishFailed, PublishUnknown
+from shared.bus import Bus, Envelope
 from shared.clock import Clock
 from shared.contracts import Message
 from shared.db.types import UtcTime
@@ -109,7 +109,7 @@ class Relay:
             async with asyncio.timeout(_PUBLISH_WITHIN_S):
                 while await self._publish_batch():
                     pass
-        except (PublishFailed, PublishUnknown, Transient, TimeoutError) as error:
+        except (Transient, TimeoutError) as error:
             log.warning("outbox_left_for_the_next_start", schema=self._database.schema, reason=str(error))
 
     async def _run(self) -> None:
@@ -127,10 +127,15 @@ class Relay:
         if not claimed:
             return False
         positions = sorted(claimed)
-        await self._bus.publish([claimed[position] for position in positions], within_s=_PUBLISH_WITHIN_S)
-        table = self._database.outbox.table
+        ours = self._database.outbox.table.c.position.in_(positions)
+        try:
+            await self._bus.publish([claimed[position] for position in positions], within_s=_PUBLISH_WITHIN_S)
+        except Transient:
+            async with self._database.transaction() as tx:  # nobody need wait for the claim to end
+                await tx.connection.execute(update(self._database.outbox.table).where(ours).values(claimed_until=None))
+            raise
         async with self._database.transaction() as tx:
-            await tx.connection.execute(delete(table).where(table.c.position.in_(positions)))
+            await tx.connection.execute(delete(self._database.outbox.table).where(ours))
         return True
 
     async def _claim(self) -> dict[int, Envelope]:

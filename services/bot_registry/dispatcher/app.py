@@ -16,11 +16,8 @@ def build(database: Database, bus: Bus, clock: Clock) -> Service:
     dispatcher = Dispatcher(database, clock, random.SystemRandom().shuffle)
     relay = Relay(database, bus, clock)
 
-    async def bus_waiting_for() -> str | None:
-        return bus.waiting_for()
-
     return Service(
         name="bot_registry.dispatcher",
         parts=[database.running, relay.running, lambda: bus.consuming(SIGNALS, dispatcher.on_messages)],
-        waiting_for=[database.waiting_for, bus_waiting_for],
+        waiting_for=[database.waiting_for, bus.waiting_for],
     )
