@@ -48,7 +48,7 @@ from services.executor.state import (
 )
 from services.executor.timing import Timing
 from shared.clock import from_ms
-from shared.contracts import Action, CloseReason, ExecutionStatus, Job, Signal, TradeConfig
+from shared.contracts import Action, ExecutionStatus, Job, Signal, TradeConfig
 
 TICK_MS = 1_000
 START_MS = 1_000_000_000
@@ -232,7 +232,7 @@ class Model:
                 if world.record is None and world.wake <= world.clock:
                     yield (index, "claims"), self._claim(world, index)
                 continue
-            if world.faults:
+            if world.faults and worker.stage != "observed":  # else as if it had never been told
                 crashed = self._unheard(world, index)._replace(faults=world.faults - 1)
                 yield (index, "crashes"), self._set(crashed, index, None)
             yield from self._work(world, index, worker)
@@ -253,11 +253,10 @@ class Model:
                 stage = "decided" if decision.must_be_stored and not self._early(decision) else "saved"
                 label = (index, "saw", self.things[worker.item], "and decides to", decision.effect)
                 yield label, self._set(world, index, Worker(stage, state, worker.owns, number))
+            case "decided" if not worker.owns:
+                yield (index, "stands down"), self._set(self._unheard(world, index), index, None)
             case "decided":
-                if not worker.owns:
-                    yield (index, "stands down"), self._set(world, index, None)
-                else:
-                    yield (index, "saves"), self._save(world, index, worker)
+                yield (index, "saves"), self._save(world, index, worker)
             case "saved":
                 yield from self._act(world, index, worker)
             case "sent" if world.faults:
@@ -328,6 +327,8 @@ class Model:
     def _arrive(self, world: World, request: Request) -> Iterator[tuple[Label, World]]:
         effect = self.things[request.decision].effect
         name = effect.intent.client_id
+        if request.waiter != NOBODY and self._at(world, request).stage != "sent":
+            return  # its sender is about to save
         at = world.requests.index(request)
         gone = world._replace(requests=(*world.requests[:at], *world.requests[at + 1 :]))
         if not self._in_window(request, world.clock):
@@ -354,16 +355,22 @@ class Model:
             yield from self._reply((name, "stands"), stands, request, self.number(Standing(name)))
 
     def _reply(self, label: Label, world: World, request: Request, seen: int) -> Iterator[tuple[Label, World]]:
-        worker = world.workers[request.waiter] if request.waiter != NOBODY else None
-        if worker is None:
+        if request.waiter == NOBODY:
             yield label, world
             return
+        worker = self._at(world, request)
         yield label, self._observed(world, request.waiter, worker, seen)
         if world.faults:
             unheard = self._observe(world, request.waiter, worker, LOST)
             yield (*label, "unheard"), unheard._replace(faults=world.faults - 1)
 
     # tuples
+
+    @staticmethod
+    def _at(world: World, request: Request) -> Worker:
+        worker = world.workers[request.waiter]
+        assert worker is not None, "who waits is at work"
+        return worker
 
     @staticmethod
     def _set(world: World, index: int, worker: Worker | None) -> World:
@@ -398,7 +405,8 @@ class Found:
     path: tuple[str, ...] = ()
 
 
-def search(model: Model) -> Found:
+def search(model: Model, sought: str = "") -> Found:
+    """Every reachable world, up to the first that is wrong in the way sought, or in any."""
     first = model.first()
     came_from: dict[World, tuple[World, Label] | None] = {first: None}
     records: set[str | None] = set()
@@ -408,13 +416,22 @@ def search(model: Model) -> Found:
         if world.record:
             records.add(world.record[1])
         wrong = model.wrong(world)
-        if wrong:
+        if wrong and sought in wrong:
             return Found(len(came_from), records, wrong, path_to(world, came_from))
-        for label, then in model.steps(world):
+        for label, step in model.steps(world):
+            then = canonical(step)
             if then not in came_from:
                 came_from[then] = (world, label)
                 queue.append(then)
     return Found(len(came_from), records)
+
+
+def canonical(world: World) -> World:
+    """The same world with its executors and requests in order: which of them is which makes no difference."""
+    order = sorted(range(len(world.workers)), key=lambda i: (world.workers[i] is None, world.workers[i] or ()))
+    place = {index: position for position, index in enumerate(order)} | {NOBODY: NOBODY}
+    requests = sorted(r._replace(waiter=place[r.waiter]) for r in world.requests)
+    return world._replace(workers=tuple(world.workers[i] for i in order), requests=tuple(requests))
 
 
 def path_to(world: World, came_from: dict[World, tuple[World, Label] | None]) -> tuple[str, ...]:
@@ -423,3 +440,74 @@ def path_to(world: World, came_from: dict[World, tuple[World, Label] | None]) ->
         world, label = step
         path.append(" ".join(map(str, label)))
     return tuple(reversed(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "records"),
+    [
+        (
+            Model(Action.BUY, horizon=5, faults=1),
+            {None, "not_placed", "expired", "unprotected_closed", "take_profit_missing", "insufficient_margin"},
+        ),
+        (Model(Action.CLOSE, horizon=5, faults=2), {None}),
+        (Model(Action.BUY, workers=3, horizon=4, faults=0), {None, "not_placed", "expired"}),
+    ],
+    ids=["entry", "close", "entry with three executors"],
+)
+def test_no_reachable_world_has_two_orders_a_naked_position_or_an_untrue_record(
+    model: Model, records: set[str | None]
+) -> None:
+    found = search(model)
+    print(f"{found.worlds} worlds")
+    assert found.wrong is None, "\n".join((found.wrong or "", *found.path))
+    assert found.worlds > 10_000
+    assert found.records >= records, "the search reaches every way to end"
+
+
+def believing_absence_at_once(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision:
+    if isinstance(seen, Absent):
+        state, seen = replace(state, absent=1), Absent(asked_ms=2 * now_ms)
+    return machine.decide(work, state, seen, now_ms, timing)
+
+
+def taking_uncertain_for_refused(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision:
+    if isinstance(seen, Uncertain):
+        seen = Refused(None, "refused", seen.message)
+    return machine.decide(work, state, seen, now_ms, timing)
+
+
+def sending_an_uncertain_entry_again(
+    work: Work, state: State, seen: Observation, now_ms: int, timing: Timing
+) -> Decision:
+    if isinstance(seen, Uncertain) and state.intent is not None:
+        seen = Unsent(seen.message)
+    return machine.decide(work, state, seen, now_ms, timing)
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong"),
+    [
+        (Model(act_before_saving=True, faults=0), "two entries were accepted"),
+        (Model(stamp_when_sent=True, faults=0), "not_placed"),
+        (Model(decide=believing_absence_at_once, faults=1), "not_placed"),
+        (Model(decide=taking_uncertain_for_refused, faults=1), "refused"),
+        (Model(decide=sending_an_uncertain_entry_again, faults=1), "two entries were accepted"),
+        (Model(Action.CLOSE, decide=believing_absence_at_once, faults=1), "more was sold than the position"),
+        (Model(Action.CLOSE, stamp_when_sent=True, horizon=7, faults=0), "more was sold than the position"),
+        (Model(lag=RECV + MARGIN + 3, faults=0), "not_placed"),
+    ],
+    ids=[
+        "without P1",
+        "without P2",
+        "without P3",
+        "without P4",
+        "without P5",
+        "close without P3",
+        "close without P2",
+        "queries lagging beyond the margin",
+    ],
+)
+def test_without_any_one_rule_a_wrong_world_is_reached(model: Model, wrong: str) -> None:
+    found = search(model, wrong)
+    print("\n".join((f"{found.worlds} worlds", *found.path)))
+    assert wrong in (found.wrong or ""), f"{found.wrong} after {found.worlds} worlds:\n" + "\n".join(found.path)
