@@ -39,12 +39,14 @@ from services.executor.state import (
     Unsent,
     Woke,
     Work,
+    asked_to_wait_ms,
     position_of,
 )
 from services.executor.timing import Timing, backoff_ms
 from shared.contracts import CloseReason, ExecutionStatus
 
 _TRIES_MAX = 3
+_CANCEL_TRIES_MAX = 12  # some three minutes: left behind, one bound to a quantity may later close what is not ours
 _ACCOUNT_MODE_CHANGED = -4061  # "Order's position side does not match user's setting."
 
 
@@ -75,7 +77,7 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
             failure = Failure(ExecutionStatus.FAILED, why, message, code)
             return StepDone(replace(state, steps=()).with_trade(failure=failure))
         case Unsent() | Uncertain():
-            wait_ms = max(backoff_ms(state.tries), seen.wait_ms if isinstance(seen, Unsent) else 0)
+            wait_ms = max(backoff_ms(state.tries), asked_to_wait_ms(seen))
             return Decision(replace(state, phase=Phase.PREPARING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
         case _ if placing.is_stale(work, now_ms):
             message = "The signal was older than the bot allows when its turn came."
@@ -120,11 +122,11 @@ def _leverage(state: State, seen: Observation, now_ms: int) -> Decision | StepDo
             failure = Failure(ExecutionStatus.FAILED, "exchange_unavailable", message)
             return StepDone(placing.without_entry(state).with_trade(failure=failure))
         case _:
-            return _later(state, now_ms)
+            return _later(state, now_ms, asked_to_wait_ms(seen))
 
 
 def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, now_ms: int) -> Decision | StepDone:
-    """What comes after a close. It may fail a few times and is then left to the watcher's reconciliation."""
+    """What comes after a close. It may fail for a while and is then left be, so that the lane goes on."""
     rest = replace(state, steps=state.steps[1:])
     match step, seen:
         case Settle(position, _, _, ()), Settled():
@@ -146,12 +148,12 @@ def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, n
             return _do(state)
         case CancelProtection(), Done() | Refused():
             return StepDone(rest)
-        case CancelProtection(), _ if state.tries + 1 >= _TRIES_MAX:
+        case CancelProtection(), _ if state.tries + 1 >= _CANCEL_TRIES_MAX:
             return StepDone(rest)
         case Settle(position, (_, *_), reason), _ if state.tries + 1 >= _TRIES_MAX:
             return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
         case _:
-            return _later(state, now_ms)
+            return _later(state, now_ms, asked_to_wait_ms(seen))
 
 
 def _do(state: State) -> Decision:
@@ -160,8 +162,8 @@ def _do(state: State) -> Decision:
     return Decision(replace(state, phase=Phase.ACTING), Do(step))
 
 
-def _later(state: State, now_ms: int) -> Decision:
-    return Decision(replace(state, tries=state.tries + 1), Sleep(now_ms + backoff_ms(state.tries)))
+def _later(state: State, now_ms: int, wait_ms: int) -> Decision:
+    return Decision(replace(state, tries=state.tries + 1), Sleep(now_ms + max(wait_ms, backoff_ms(state.tries))))
 
 
 def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:

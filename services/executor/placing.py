@@ -4,7 +4,8 @@ ACTING     Seen, final               filled, or not at all
 ACTING     Seen, not final           VERIFYING: ask again shortly
 ACTING     Refused: duplicate        VERIFYING: ask; it is there
 ACTING     Refused otherwise         the purpose decides: see _refused
-ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh
+ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh; what
+                                     must be closed and cannot for long NEEDS_ATTENTION, going on
 ACTING     Uncertain                 VERIFYING: ask
 ACTING     Woke (we crashed)         VERIFYING: ask; the request may have left
 VERIFYING  Seen                      as above
@@ -13,7 +14,7 @@ VERIFYING  Absent, in time, twice    an entry was not placed; an exit or unwind 
 VERIFYING  Absent, but seen before   ask again: what was acknowledged has arrived, whatever a query says
 VERIFYING  anything else             ask again; after a quarter of an hour NEEDS_ATTENTION, asking on
 PRICING    Seen final with its price filled
-PRICING    anything else             ask again; after three times go on without the price
+PRICING    anything else             ask again; after three times or some seconds go on without the price
 """
 
 from dataclasses import replace
@@ -45,6 +46,7 @@ from services.executor.state import (
     Unsent,
     Woke,
     Work,
+    asked_to_wait_ms,
 )
 from services.executor.timing import Timing, backoff_ms
 from shared.clock import to_ms
@@ -54,6 +56,7 @@ from shared.ids import client_order_id, derived
 _ENTRY_TRIES_MAX = 5
 _PRICE_TRIES_MAX = 3
 _EXIT_REFUSALS_MAX = 5
+_ATTENTION_TRIES = 12  # some three minutes
 _ABSENT_ENOUGH = 2
 _LETTERS = {Purpose.ENTRY: "e", Purpose.EXIT: "x", Purpose.UNWIND: "u"}
 _NOTHING_TO_REDUCE = (-2022, -2024, -4118)  # Binance: "ReduceOnly Order is rejected", position not sufficient
@@ -82,7 +85,7 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
     if state.intent is None:
         return start(work, state, now_ms, timing)
     if state.phase is Phase.PRICING:
-        return _pricing(work, state, seen, now_ms)
+        return _pricing(work, state, seen, now_ms, timing)
     match seen:
         case Seen(order):
             return _seen(work, state, order, now_ms, timing)
@@ -98,7 +101,7 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
         case Woke():
             return _ask(state)
         case _:
-            return _ask_later(state, now_ms, timing)
+            return _ask_later(state, now_ms, timing, asked_to_wait_ms(seen))
 
 
 def _order(state: State) -> MarketOrder:
@@ -116,12 +119,12 @@ def _ask(state: State) -> Decision:
     return Decision(state, Find(_order(state).symbol, _intent(state).client_id))
 
 
-def _ask_later(state: State, now_ms: int, timing: Timing) -> Decision:
+def _ask_later(state: State, now_ms: int, timing: Timing, wait_ms: int = 0) -> Decision:
     unknown_for_ms = now_ms - _intent(state).stamp_ms
     if unknown_for_ms > timing.attention_after_ms:
         state = replace(state, phase=Phase.NEEDS_ATTENTION)
         return Decision(state, Sleep(now_ms + timing.attention_every_ms))
-    wait_ms = max(timing.ask_again_ms, backoff_ms(state.tries))
+    wait_ms = max(timing.ask_again_ms, backoff_ms(state.tries), wait_ms)
     return Decision(replace(state, phase=Phase.VERIFYING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
 
 
@@ -151,14 +154,15 @@ def _seen(work: Work, state: State, order: Order, now_ms: int, timing: Timing) -
     return _filled(work, state, order)
 
 
-def _pricing(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
-    if isinstance(seen, Woke):
-        return _ask(state)
+def _pricing(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
+    assert state.seen is not None, "it was seen filled"
     if isinstance(seen, Seen) and seen.order.is_final and seen.order.average_price is not None:
         return _filled(work, state, seen.order)
-    if state.tries + 1 >= _PRICE_TRIES_MAX:
+    if isinstance(seen, Woke):
+        return _ask(state)
+    late = now_ms - state.seen.time_ms > timing.price_within_ms
+    if late or state.tries + 1 >= _PRICE_TRIES_MAX or asked_to_wait_ms(seen):
         # Better a stop-loss reckoned from the price we read than a position without one.
-        assert state.seen is not None, "it was seen filled"
         return _filled(work, state, state.seen)
     return Decision(replace(state, tries=state.tries + 1), Sleep(now_ms + backoff_ms(state.tries)))
 
@@ -221,7 +225,8 @@ def _again(work: Work, state: State, message: str, wait_ms: int, now_ms: int) ->
             ExecutionStatus.FAILED, "exchange_unavailable", f"The exchange did not take the order: {message}"
         )
         return _give_up_entry(state, failure)
-    state = replace(state, intent=None, tries=state.tries + 1)
+    phase = Phase.NEEDS_ATTENTION if state.tries >= _ATTENTION_TRIES else Phase.ACTING
+    state = replace(state, phase=phase, intent=None, tries=state.tries + 1)
     return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(state.tries - 1))))
 
 

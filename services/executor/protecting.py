@@ -60,6 +60,7 @@ _TRIES_MIN = 3
 _TRIES_MAX = 8
 _REFUSALS_MAX = 3
 _RETRY_MS = 300
+_WAIT_MAX_MS = 2_000
 _DUPLICATE = (
     -4116,
     -4130,
@@ -121,15 +122,17 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
                 return _give_up(state, seen)
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
         case Unsent(_, wait_ms) if state.phase is Phase.ACTING:
-            return _retry(replace(state, intent=None), now_ms, max(wait_ms, backoff_ms(state.tries)))
+            # orders cost no request weight: a naked position does not wait out the exchange's minute
+            wait_ms = max(min(wait_ms, _WAIT_MAX_MS), backoff_ms(state.tries))
+            return _retry(replace(state, intent=None), now_ms, wait_ms)
         case Woke():
             return _look(state)
         case Uncertain() if state.phase is Phase.ACTING:
             return _look(state)
         case NotStanding():
-            if state.tries and _protection(state).quantity is None:
+            if state.absent and _protection(state).quantity is None:
                 state = _bound_to_quantity(state, work)
-            return start(replace(state, tries=state.tries + 1), now_ms, timing)
+            return start(replace(state, tries=state.tries + 1, absent=state.absent + 1), now_ms, timing)
         case _:
             return _retry(state, now_ms, _RETRY_MS)
 
@@ -161,7 +164,9 @@ def _bound_to_quantity(state: State, work: Work) -> State:
     leg = "s2" if protection.reason is CloseReason.STOP_LOSS else "t2"
     name = client_order_id(work.job.execution_id, leg)
     bound = replace(protection, quantity=order.executed_quantity, client_id=name)
-    return replace(state, steps=(bound, *state.steps[1:]))
+    # the exchange may only have been slow to show the first one
+    remains = CancelProtection(protection.symbol, protection.client_id)
+    return replace(state, steps=(bound, *state.steps[1:], remains))
 
 
 def _stands(state: State, order_id: str, now_ms: int) -> StepDone:

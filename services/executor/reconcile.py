@@ -49,7 +49,8 @@ class Reconciler:
             for order_id in gone.order_ids
             for trade in await exchange.trades(credentials, position.symbol, order_id)
         ]
-        if not entry or not exits:
+        if not entry or _quantity(entry) != _quantity(exits):
+            # a part was closed by other hands, or is not told yet: better no figure than a wrong one
             return Settled(gone.reason, None, None)
         commission = await self._commission(exchange, [*entry, *exits])
         gross = _notional(exits) - _notional(entry)

@@ -99,6 +99,10 @@ class Runner:
         observation: Observation = Woke()
         if exchange is None:
             message = f"This installation does not trade on {row.work.job.environment}."
+            if row.state.phase not in (Phase.QUEUED, Phase.PREPARING):
+                # begun where it was traded: its end can be learned only there
+                log.error("execution_needs_attention", execution_id=str(row.work.job.execution_id), reason=message)
+                return
             observation = Refused(None, "environment_unavailable", message)
         while True:
             now_ms = exchange.now_ms() if exchange else round(self._clock.now().timestamp() * 1000)

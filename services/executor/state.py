@@ -212,6 +212,11 @@ class Unsent:
     wait_ms: int = 0
 
 
+def asked_to_wait_ms(seen: object) -> int:
+    """How long the exchange wants to be left alone, 0 where it did not say."""
+    return seen.wait_ms if isinstance(seen, Unsent) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Uncertain:
     """No word on whether it was carried out. Everything unrecognised is this (P4)."""

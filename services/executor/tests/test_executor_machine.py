@@ -567,8 +567,11 @@ def test_a_protection_that_is_gone_is_as_good_as_cancelled(seen: Observation) ->
     assert isinstance(exiting().sees(Seen(FILLED), seen).effect.step, Settle)
 
 
-def test_a_protection_that_cannot_be_cancelled_is_left_after_three_times() -> None:
-    execution = exiting().sees(Seen(FILLED), Unsent(""), Woke(), Unsent(""), Woke(), Unsent(""))
+def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes() -> None:
+    execution = exiting().sees(Seen(FILLED), *[Unsent(""), Woke()] * 11)
+    assert isinstance(execution.effect, Do)
+    assert isinstance(execution.effect.step, CancelProtection)
+    execution = execution.sees(Unsent(""))
     assert isinstance(execution.effect.step, Settle)
 
 
