@@ -568,7 +568,8 @@ def test_a_protection_that_is_gone_is_as_good_as_cancelled(seen: Observation) ->
 
 
 def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes() -> None:
-    execution = exiting().sees(Seen(FILLED), *[Unsent(""), Woke()] * 11)
+    again: list[Observation] = [Unsent(""), Woke()]
+    execution = exiting().sees(Seen(FILLED), *again * 11)
     assert isinstance(execution.effect, Do)
     assert isinstance(execution.effect.step, CancelProtection)
     execution = execution.sees(Unsent(""))
