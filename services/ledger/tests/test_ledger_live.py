@@ -107,7 +107,9 @@ async def test_the_stream_shows_a_customer_only_what_is_theirs(house: House, rea
 @on_sqlite
 async def test_a_browser_may_send_its_token_in_the_address(house: House) -> None:
     token = bearer(ANA)["Authorization"].partition(" ")[2]
-    async with house.client.get(f"/api/v1/stream?access_token={token}") as response:
+    async with house.client.get(
+        f"/api/v1/stream?access_token={token}", headers={"Accept": "text/event-stream"}
+    ) as response:
         assert response.status == 200
 
 
