@@ -12,7 +12,9 @@ from uuid import UUID
 import structlog
 
 from services.webhook_gateway.intake import Bot, Secret
+from shared.clock import monotonic_ms
 from shared.contracts import BotEntry
+from shared.errors import Transient
 from shared.sealing import CannotOpen, Cipher
 from shared.service import background
 
@@ -20,6 +22,8 @@ Snapshot = Callable[[], Awaitable[Sequence[BotEntry]]]
 """Gives all bots of the registry. Raises Transient while it is away."""
 
 _RELOAD_S = 60.0
+_ASK_AGAIN_MS = 1_000
+_ASK_WITHIN_S = 1.0
 
 log = structlog.get_logger()
 
@@ -33,6 +37,8 @@ class Directory:
         self._by_id: dict[UUID, Bot] = {}
         self._by_path: dict[str, Bot] = {}
         self.loaded = False
+        self._loaded_ms = -_ASK_AGAIN_MS
+        self._asking = asyncio.Lock()
 
     def find(self, webhook_path: str) -> Bot | None:
         """The bot whose alerts come to this path."""
@@ -68,9 +74,27 @@ class Directory:
         async with background("webhook_gateway.directory", self._keep_loading):
             yield
 
+    async def ask_for(self, webhook_path: str) -> Bot | None:
+        """The bot of a path that is not known here; it may have been made this moment.
+
+        Asks the registry, once a second at most however many ask; null also while the registry does not answer.
+        """
+        async with self._asking:
+            if webhook_path not in self._by_path and monotonic_ms() - self._loaded_ms > _ASK_AGAIN_MS:
+                try:
+                    async with asyncio.timeout(_ASK_WITHIN_S):
+                        await self._load()
+                except (Transient, TimeoutError) as error:
+                    log.warning("registry_not_asked", reason=str(error))
+        return self.find(webhook_path)
+
     async def _keep_loading(self) -> None:
         while True:
-            for entry in await self._snapshot():
-                self.learn(entry)
-            self.loaded = True
+            await self._load()
             await asyncio.sleep(_RELOAD_S)
+
+    async def _load(self) -> None:
+        self._loaded_ms = monotonic_ms()
+        for entry in await self._snapshot():
+            self.learn(entry)
+        self.loaded = True

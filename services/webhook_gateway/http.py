@@ -99,7 +99,7 @@ class Webhook:
             raise
 
     async def _judged(self, request: web.Request) -> SignalReceived:
-        bot = self._bot(request.match_info["webhook_path"])
+        bot = await self._bot(request.match_info["webhook_path"])
         raw = await _body(request)
         source = source_of(request.remote or "", request.headers.getall("X-Forwarded-For", []), self._trusted)
         payload = _unless_refused(intake.parse(raw))
@@ -111,8 +111,8 @@ class Webhook:
         _let_through(await self._limits.alert(bot.entry), "rate_limited")
         return _unless_refused(intake.read(payload, raw, bot, Arrival(now, source, ids.fresh())))
 
-    def _bot(self, webhook_path: str) -> Bot:
-        bot = self._directory.find(webhook_path)
+    async def _bot(self, webhook_path: str) -> Bot:
+        bot = self._directory.find(webhook_path) or await self._directory.ask_for(webhook_path)
         if bot is None and not self._directory.loaded:
             raise _unavailable("The gateway does not know its bots yet.")
         if bot is None:

@@ -154,3 +154,25 @@ async def test_a_registry_that_does_not_answer_properly_is_away(body: str | None
             await from_registry(url, SecretStr("t0ken"))()
     with pytest.raises(Transient, match="registry"):  # now nobody listens there
         await from_registry(url, SecretStr("t0ken"))()
+
+
+async def test_a_path_unknown_here_is_asked_for_once_a_second_at_most(key: str, an_entry: Any) -> None:
+    asked = 0
+
+    async def snapshot() -> Sequence[BotEntry]:
+        nonlocal asked
+        asked += 1
+        return (an_entry(),)
+
+    directory = Directory(snapshot, Cipher(key, SECRET_CONTEXT))
+    found = await asyncio.gather(*(directory.ask_for("scalper-btc-5min") for _ in range(10)))
+    assert all(bot is not None for bot in found)
+    assert [await directory.ask_for("nobody") for _ in range(10)] == [None] * 10
+    assert asked == 1
+
+
+async def test_while_the_registry_is_away_an_unknown_path_stays_unknown(key: str) -> None:
+    async def away() -> Sequence[BotEntry]:
+        raise Transient("registry")
+
+    assert await Directory(away, Cipher(key, SECRET_CONTEXT)).ask_for("nobody") is None
