@@ -33,7 +33,10 @@ AmqpUrl = Annotated[str, AfterValidator(_only_rabbitmq)]
 
 def database_url(service: str) -> Any:
     """The field of a service's own DATABASE_URL: `<SERVICE>_DATABASE_URL` where given, else the common one."""
-    return Field(validation_alias=AliasChoices(f"{service}_DATABASE_URL".upper(), "DATABASE_URL"))
+    return Field(
+        validation_alias=AliasChoices(f"{service}_DATABASE_URL".upper(), "DATABASE_URL"),
+        pattern=r"^(postgresql\+asyncpg|sqlite\+aiosqlite)://",
+    )
 
 
 def accepted_by(use: Callable[[str], object]) -> AfterValidator:

@@ -126,11 +126,12 @@ async def _results(api: Api, paper: Api, admin: str, settled: Any, customers: li
     for record in records["items"]:
         customer = emails[record["user_id"]]
         state = await paper.call("GET", f"/paper/accounts/{customer['api_key']}")
+        protections = state.get("open_algo_orders", state["open_orders"])
         held = sum(Decimal(row["positionAmt"]) for row in state["positions"])
         print(
             f"   {customer['email']}  {record['status']}  {record['executed_quantity']} BTC @ "
             f"{record['executed_price']}  stop {record['stop_loss_price']}  target {record['take_profit_price']}"
-            f"  {record['execution_time_ms']} ms   exchange: {held} BTC, {len(state['open_algo_orders'])} protections"
+            f"  {record['execution_time_ms']} ms   exchange: {held} BTC, {len(protections)} protections"
             + (f"  {record['error_message']}" if record["error_message"] else "")
         )
     audit = await api.call("GET", "/api/v1/audit/verify", token=admin)

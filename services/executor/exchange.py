@@ -46,6 +46,7 @@ _PREFIXES = {
 _PRICE_FRESH_MS = 500
 _RULES_FRESH_MS = 3_600_000
 _UNKNOWN_FRESH_MS = 30_000  # a new listing is found soon, a wrong ticker costs one read for all customers
+_TRADES_WINDOW_MS = 7 * 86_400_000 - 60_000
 _CLOCK_EVERY_S = 600.0
 _CONNECTIONS_MAX = 2_000
 
@@ -113,6 +114,7 @@ class Exchange:
         self._rules_lock = asyncio.Lock()
         self._client: Any = None
         self._used = asyncio.Event()
+        self._quiet_until_ms = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -136,6 +138,11 @@ class Exchange:
                     yield
             finally:
                 self._client.session = None  # ours; ccxt would wait a quarter of a second to close its own
+
+    @property
+    def wants_quiet(self) -> bool:
+        """Whether the exchange asked to be left alone (429, 418): what is not an order should wait."""
+        return self.now_ms() < self._quiet_until_ms
 
     def now_ms(self) -> int:
         """The exchange's time, as far as we know it."""
@@ -258,6 +265,18 @@ class Exchange:
         """`DELETE /fapi/v1/algoOrder`, weight 1."""
         await self._call("fapiPrivateDeleteAlgoOrder", {"clientAlgoId": step.client_id}, credentials)
 
+    async def fired(self, credentials: Credentials, symbol: str) -> dict[str, str]:
+        """Client id → order id of protections that became orders: `GET /fapi/v1/allAlgoOrders`, weight 5."""
+        rows = await self._call("fapiPrivateGetAllAlgoOrders", {"symbol": symbol}, credentials)
+        return {row["clientAlgoId"]: str(row["actualOrderId"]) for row in rows if row["actualOrderId"]}
+
+    async def trades_since(self, credentials: Credentials, symbol: str, since_ms: int) -> list[dict[str, Any]]:
+        """The account's fills of a symbol, oldest first: `GET /fapi/v1/userTrades`, weight 5, seven days at most."""
+        start_ms = max(since_ms, self.now_ms() - _TRADES_WINDOW_MS)
+        fields = {"symbol": symbol, "startTime": str(start_ms), "limit": "1000"}
+        rows: list[dict[str, Any]] = await self._call("fapiPrivateGetUserTrades", fields, credentials)
+        return rows
+
     async def trades(self, credentials: Credentials, symbol: str, order_id: str) -> list[dict[str, Any]]:
         """The fills of an order: `GET /fapi/v1/userTrades`, weight 5."""
         rows: list[dict[str, Any]] = await self._call(
@@ -276,10 +295,11 @@ class Exchange:
             reply = error.reply
             if isinstance(reply, Answer) and reply.code in (-1021, -5028):
                 await self._set_clock_again()
-            if isinstance(reply, Answer) and reply.http_status in (418, 429) and not reply.retry_after_s:
+            if isinstance(reply, Answer) and reply.http_status in (418, 429):
                 # Retry-After is undocumented for futures; the counters start again with the exchange's minute
-                until_the_minute_s = 60 - self.now_ms() // 1000 % 60
-                raise Failed(replace(reply, retry_after_s=until_the_minute_s)) from error
+                wait_s = reply.retry_after_s or 60 - self.now_ms() // 1000 % 60
+                self._quiet_until_ms = self.now_ms() + wait_s * 1000
+                raise Failed(replace(reply, retry_after_s=wait_s)) from error
             raise
         except Exception as error:
             # ccxt puts every network failure into classes of its own; only what aiohttp said tells them apart

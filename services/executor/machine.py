@@ -5,12 +5,14 @@ Rule 2: one effect per decision, and total: no observation in any phase raises; 
 Rule 3: the placement protocol.
     P1  An order's intent is committed before its request exists.
     P2  The intent's time stamp is the request's, so that the exchange itself refuses late copies.
-    P3  "Not found" counts only when asked after the request could no longer be accepted, and twice.
+    P3  "Not found" counts only when asked after the request could no longer be accepted, twice, and for an entry only
+        while the position has not grown by it.
     P4  What is not recognised is uncertain.
     P5  A new attempt has a new name and a new intent; an entry whose outcome was uncertain gets none.
 """
 
 from dataclasses import replace
+from decimal import Decimal
 
 from services.executor import placing, protecting
 from services.executor.orders import CancelProtection, MarketOrder, Protection, Purpose, SetLeverage, Settle, close
@@ -71,7 +73,10 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
             skip = planned.skip and Failure(ExecutionStatus.SKIPPED, planned.skip.code, planned.skip.message)
             entries = [step for step in planned.steps if isinstance(step, MarketOrder) and not step.reduce_only]
             beside = any(held_by_hand(view, entry.symbol, entry.position_side) for entry in entries)
-            state = state.with_trade(rules=view.rules, reference_price=view.price, beside_theirs=beside, failure=skip)
+            before = sum((view.amount(entry.symbol, entry.position_side) for entry in entries), Decimal(0))
+            state = state.with_trade(
+                rules=view.rules, reference_price=view.price, beside_theirs=beside, held_before=before, failure=skip
+            )
             return StepDone(replace(state, steps=planned.steps))
         case Refused(code, why, message):
             failure = Failure(ExecutionStatus.FAILED, why, message, code)

@@ -27,6 +27,7 @@ from services.executor.state import (
     Settled,
     Standing,
     StillOpen,
+    Uncertain,
     Work,
 )
 from services.executor.store import Held, Store
@@ -90,10 +91,17 @@ class Performer:
                 return Prepared(await self._view(exchange, credentials, work.signal, work.job, afresh=afresh))
             case Place(order, intent):
                 return Seen(await exchange.place(credentials, order, intent))
-            case Find(symbol, client_id):
+            case Find(symbol, client_id, grown):
                 asked_ms = exchange.now_ms()
                 order_found = await exchange.find(credentials, symbol, client_id)
-                return Seen(order_found) if order_found is not None else Absent(asked_ms)
+                if order_found is not None:
+                    return Seen(order_found)
+                if grown is not None:
+                    side = grown.entry.position_side
+                    held = await exchange.held(credentials, symbol)
+                    if grown.by(sum((a for s, p, a in held if (s, p) == (symbol, side)), Decimal(0))):
+                        return Uncertain("the exchange does not show the order, but the position grew by it")
+                return Absent(asked_ms)
             case Protect(protection, intent):
                 return Standing(await exchange.protect(credentials, protection, intent))
             case FindProtection(symbol, client_id):

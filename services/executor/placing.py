@@ -14,10 +14,11 @@ VERIFYING  Absent, in time, twice    an entry was not placed; an exit or unwind 
 VERIFYING  Absent, but seen before   ask again: what was acknowledged has arrived, whatever a query says
 VERIFYING  anything else             ask again; after a quarter of an hour NEEDS_ATTENTION, asking on
 PRICING    Seen final with its price filled
-PRICING    anything else             ask again; after three times or some seconds go on without the price
+PRICING    anything else             ask again; after a few seconds go on without the price
 """
 
 from dataclasses import replace
+from decimal import Decimal
 
 from services.executor.orders import (
     CancelProtection,
@@ -34,6 +35,7 @@ from services.executor.state import (
     Decision,
     Failure,
     Find,
+    Grown,
     Observation,
     Phase,
     Place,
@@ -42,6 +44,7 @@ from services.executor.state import (
     Sleep,
     State,
     StepDone,
+    Trade,
     Uncertain,
     Unsent,
     Woke,
@@ -54,8 +57,9 @@ from shared.contracts import ExecutionStatus
 from shared.ids import client_order_id, derived
 
 _ENTRY_TRIES_MAX = 5
-_PRICE_TRIES_MAX = 3
+_PRICE_TRIES_MAX = 6
 _EXIT_REFUSALS_MAX = 5
+_EXIT_WAIT_MAX_MS = 2_000
 _ATTENTION_TRIES = 12  # some three minutes
 _ABSENT_ENOUGH = 2
 _LETTERS = {Purpose.ENTRY: "e", Purpose.EXIT: "x", Purpose.UNWIND: "u"}
@@ -116,7 +120,17 @@ def _intent(state: State) -> Intent:
 
 
 def _ask(state: State) -> Decision:
-    return Decision(state, Find(_order(state).symbol, _intent(state).client_id))
+    order = _order(state)
+    grown = None if order.purpose is not Purpose.ENTRY else Grown(order, _held_before(order, state.trade))
+    return Decision(state, Find(order.symbol, _intent(state).client_id, grown))
+
+
+def _held_before(entry: MarketOrder, trade: Trade) -> Decimal:
+    """What the account held on the entry's side just before it: what was read, less what this execution closed."""
+    closed = sum((order.executed_quantity for order in trade.exit_orders), Decimal(0))
+    if entry.position_side != "BOTH":
+        return trade.held_before
+    return trade.held_before + (closed if entry.side == "BUY" else -closed)
 
 
 def _ask_later(state: State, now_ms: int, timing: Timing, wait_ms: int = 0) -> Decision:
@@ -225,6 +239,8 @@ def _again(work: Work, state: State, message: str, wait_ms: int, now_ms: int) ->
             ExecutionStatus.FAILED, "exchange_unavailable", f"The exchange did not take the order: {message}"
         )
         return _give_up_entry(state, failure)
+    if step.purpose is not Purpose.ENTRY:  # orders cost no request weight: an exit does not wait out the minute
+        wait_ms = min(wait_ms, _EXIT_WAIT_MAX_MS)
     phase = Phase.NEEDS_ATTENTION if state.tries >= _ATTENTION_TRIES else Phase.ACTING
     state = replace(state, phase=phase, intent=None, tries=state.tries + 1)
     return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(state.tries - 1))))

@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from services.executor.exchange import Exchange, Failed
-from services.executor.orders import CancelProtection, Order, Position
+from services.executor.orders import CancelProtection, Order, Position, closing_side
+from services.executor.outcomes import NoAnswer
 from services.executor.state import Closed, Settled
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Open, Reading, judge
 from shared.contracts import CloseReason
 from shared.sealing import Credentials
+
+_EXPLAINED_WITHIN_MS = 10_000
 
 log = structlog.get_logger()
 
@@ -23,10 +27,14 @@ class Reconciler:
 
     def __init__(self, store: Store, *, beside_the_lanes: bool = False) -> None:
         self._store = store
+        self._flat_since_ms: dict[UUID, int] = {}
         self._beside_the_lanes = beside_the_lanes
 
     async def look(self, exchange: Exchange, credentials: Credentials, position: Position) -> Open | Gone:
-        """Whether the position stands. Weight 6, and 1 more for each protection that does not. Raises Failed."""
+        """Whether the position stands. Weight 6, 1 more for each protection that does not, 10 more when it is gone.
+
+        Raises Failed, also while the exchange does not tell how it was closed.
+        """
         held, standing = await asyncio.gather(
             exchange.held(credentials, position.symbol), exchange.open_protections(credentials, position.symbol)
         )
@@ -37,7 +45,30 @@ class Reconciler:
                 order = await exchange.find(credentials, position.symbol, name)
                 if order is not None:
                     fired.append((reason, order))
-        return judge(position, Reading(amount, frozenset(standing), tuple(fired)))
+        verdict = judge(position, Reading(amount, frozenset(standing), tuple(fired)))
+        if isinstance(verdict, Gone) and not verdict.order_ids:
+            return await self._explained(exchange, credentials, position)
+        self._flat_since_ms.pop(position.id, None)
+        return verdict
+
+    async def _explained(self, exchange: Exchange, credentials: Credentials, position: Position) -> Gone:
+        """Which orders closed a position that the account holds no more.
+
+        Reads may lag behind the matching engine, so that the position is gone and its end not told yet: until the
+        account's trades add up, or some seconds have passed, nothing is known. Raises Failed then.
+        """
+        fired = await exchange.fired(credentials, position.symbol)
+        for reason, name in position.protections:
+            if name in fired:
+                return Gone(reason, (fired[name],))
+        trades = await exchange.trades_since(credentials, position.symbol, position.opened_at_ms)
+        side = closing_side(position.direction)
+        closing = [t for t in trades if (t["side"], t["positionSide"]) == (side, position.position_side)]
+        since_ms = self._flat_since_ms.setdefault(position.id, exchange.now_ms())
+        if _quantity(closing) < position.quantity and exchange.now_ms() - since_ms < _EXPLAINED_WITHIN_MS:
+            raise Failed(NoAnswer(sent=True, message="the position is gone, and the exchange does not say yet how"))
+        self._flat_since_ms.pop(position.id, None)
+        return Gone(CloseReason.EXTERNAL, tuple(dict.fromkeys(str(trade["orderId"]) for trade in closing)))
 
     async def settle(self, exchange: Exchange, credentials: Credentials, position: Position, gone: Gone) -> Settled:
         """What a closed position earned, from the exchange's own list of trades. Raises Failed."""

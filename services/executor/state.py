@@ -70,6 +70,7 @@ class Trade:
     rules: SymbolRules | None = None
     reference_price: Decimal | None = None
     beside_theirs: bool = False
+    held_before: Decimal = Decimal(0)
     position_id: UUID | None = None
     entry: MarketOrder | None = None
     order: Order | None = None
@@ -247,11 +248,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """Whether the position grew by an entry: `held_before` is what the account held on its side just before, signed."""
+
+    entry: MarketOrder
+    held_before: Decimal
+
+    def by(self, held: Decimal) -> bool:
+        """Whether `held` tells that the entry filled, whatever queries of the order say."""
+        more = held - self.held_before
+        return (more if self.entry.side == "BUY" else -more) >= self.entry.quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Find:
-    """Ask what became of a market order."""
+    """Ask what became of a market order. One that is not found counts as absent only if nothing has `grown` by it."""
 
     symbol: str
     client_id: str
+    grown: Grown | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ class Paper:
     async def price(self, price: object, symbol: str = SYMBOL) -> None:
         await self._call("PUT", f"/paper/prices/{symbol}", {"price": str(price)})
 
+    async def no_faults(self) -> None:
+        await self._call("DELETE", "/paper/faults")
+
     async def revoke(self, api_key: str) -> None:
         await self._call("DELETE", f"/paper/accounts/{api_key}")
 

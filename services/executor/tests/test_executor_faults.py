@@ -36,6 +36,19 @@ async def test_an_entry_that_was_taken_without_an_answer_is_found_and_protected(
     assert await amount(house, customer) == Decimal("0.010")
 
 
+async def test_an_entry_that_queries_do_not_show_but_the_position_does_is_waited_for(house: House) -> None:
+    customer = await house.customer()
+    await house.paper.fault("http_503_unknown", path=ORDER, method="POST", api_key=customer.api_key)
+    await house.paper.fault("error", code=-2013, path=ORDER, method="GET", api_key=customer.api_key, times=10_000)
+    [execution_id] = await house.signal("buy", customer)
+    with pytest.raises(TimeoutError):  # far longer than the window in which the order could be accepted
+        await house.finished(execution_id, within_s=4)
+    await house.paper.no_faults()
+    done = await house.finished(execution_id)
+    assert (done.status, await entries(house, customer)) == ("success", 1)
+    await assert_protected_or_flat(house, customer)
+
+
 async def test_an_entry_that_never_arrived_is_recorded_as_not_placed(house: House) -> None:
     customer, done = await trade_with(house, "timeout_before", ORDER)
     assert (done.status, done.error_code, await entries(house, customer)) == ("failed", "not_placed", 0)

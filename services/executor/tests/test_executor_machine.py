@@ -312,7 +312,10 @@ def test_a_new_attempt_is_for_a_fresh_signal_only() -> None:
 def test_a_request_that_may_have_been_carried_out_is_asked_about(seen: Observation) -> None:
     execution = entering()
     name = execution.effect.intent.client_id
-    assert execution.sees(seen).effect == Find("BTCUSDT", name)
+    asked = execution.sees(seen).effect
+    assert (asked.symbol, asked.client_id) == ("BTCUSDT", name)
+    assert not asked.grown.by(Decimal(0))
+    assert asked.grown.by(asked.grown.entry.quantity)
     assert execution.state.phase is Phase.VERIFYING
 
 
@@ -378,9 +381,15 @@ def test_a_fill_without_a_price_is_asked_for_it() -> None:
     assert execution.sees(Seen(FILLED)).effect.protection.trigger == 98_000
 
 
-def test_without_a_price_after_three_times_the_stop_is_reckoned_from_the_price_read_before() -> None:
-    execution = entering().sees(Seen(UNPRICED), Uncertain(""), Woke(), Seen(UNPRICED), Woke())
+def test_without_a_price_after_six_times_the_stop_is_reckoned_from_the_price_read_before() -> None:
+    again: list[Observation] = [Uncertain(""), Woke(), Seen(UNPRICED), Woke()]
+    execution = entering().sees(Seen(UNPRICED), *again, *again, Uncertain(""), Woke())
     assert execution.sees(Absent(NOW)).effect.protection.trigger == 98_000
+
+
+def test_a_throttled_price_is_not_waited_for() -> None:
+    execution = entering().sees(Seen(UNPRICED), Unsent("", 30_000))
+    assert execution.effect.protection.trigger == 98_000
     assert (execution.state.trade.price, execution.state.trade.order) == (None, UNPRICED)
 
 

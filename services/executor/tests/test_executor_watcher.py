@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.executor.tests.conftest import House
+from services.executor.tests.conftest import Customer, House
 from services.executor.tests.test_executor_flow import amount, by_hand, triggers
 from shared.contracts import PositionClosed
 
@@ -17,6 +17,12 @@ async def closed(house: House) -> PositionClosed:
             await asyncio.sleep(0.02)
     [message] = house.closed()
     return message
+
+
+async def earned(house: House, customer: Customer) -> Decimal:
+    """The exchange's own reckoning."""
+    trades = (await house.paper.state(customer.api_key))["trades"]
+    return sum((Decimal(row["realizedPnl"]) - Decimal(row["commission"]) for row in trades), Decimal(0))
 
 
 @pytest.mark.parametrize(
@@ -38,8 +44,7 @@ async def test_a_fired_protection_closes_the_position_and_its_sibling(
         await house.paper.price(price)
         message = await closed(house)
     assert message.close_reason == reason
-    trades = (await house.paper.state(customer.api_key))["trades"]
-    assert message.realized_pnl_usd == sum(Decimal(row["realizedPnl"]) - Decimal(row["commission"]) for row in trades)
+    assert message.realized_pnl_usd == await earned(house, customer)
     assert await triggers(house, customer) == {}
 
 
@@ -51,6 +56,29 @@ async def test_a_position_closed_by_the_customers_own_hand_is_external(house: Ho
         await by_hand(house, customer, "SELL", "0.010")
         message = await closed(house)
     assert message.close_reason == "external"
+    assert message.realized_pnl_usd == await earned(house, customer)
+
+
+async def test_a_fired_stop_whose_order_is_not_shown_yet_is_no_close_by_hand(house: House) -> None:
+    customer = await house.customer()
+    await house.trade("buy", customer)
+    fault = {"code": -2013, "path": "/fapi/v1/order", "method": "GET", "api_key": customer.api_key, "times": 10_000}
+    await house.paper.fault("error", **fault)
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        await house.paper.price("92000")
+        message = await closed(house)
+    assert message.close_reason == "stop_loss"
+    assert message.realized_pnl_usd == await earned(house, customer)
+
+
+async def test_a_loss_by_the_customers_own_hand_counts_for_the_day(house: House) -> None:
+    customer = await house.customer()
+    await house.trade("buy", customer)
+    await house.paper.price("94000")
+    await by_hand(house, customer, "SELL", "0.010")
+    done = await house.trade("buy", customer, max_daily_loss_usd=Decimal(5))
+    assert (done.status, done.error_code) == ("skipped", "daily_loss_limit")
 
 
 async def test_beside_what_the_customer_holds_only_ours_goes_with_its_stop(house: House) -> None:

@@ -64,7 +64,7 @@ class Watcher:
     async def _look(self, held: Held) -> None:
         job = held.work.job
         exchange = self._exchanges.get(job.environment)
-        if exchange is None:
+        if exchange is None or exchange.wants_quiet:
             return
         try:
             credentials = self._opener.open(job.sealed_credentials, job.exchange_account_id)
