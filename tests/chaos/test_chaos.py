@@ -198,13 +198,22 @@ async def settled(world: World, signal_ids: set[str]) -> None:
                 await asyncio.sleep(0.2)
 
 
+async def every_record(world: World, customer: Customer) -> list[dict[str, Any]]:
+    path = f"/api/v1/executions?subscription_id={customer.subscription_id}&limit=200"
+    page = await world.ask("GET", path, token=world.admin)
+    records: list[dict[str, Any]] = page["items"]
+    while page["next_cursor"]:
+        page = await world.ask("GET", f"{path}&cursor={page['next_cursor']}", token=world.admin)
+        records += page["items"]
+    return records
+
+
 async def check(world: World, customer: Customer, accepted: dict[str, str], outcomes: Counter[str]) -> None:
     """Every record against the exchange's own list of orders."""
     state = await world.paper("GET", f"/paper/accounts/{customer.api_key}")
     by_id = {str(row["orderId"]): row for row in state["orders"] if row["book"] == "order"}
     entries = [row for row in by_id.values() if not row["reduceOnly"] and row["clientOrderId"].split("-")[-1][0] == "e"]
-    path = f"/api/v1/executions?subscription_id={customer.subscription_id}&limit=200"
-    records = (await world.ask("GET", path, token=world.admin))["items"]
+    records = await every_record(world, customer)
     mine = [record for record in records if record["signal_id"] in accepted]
     assert len({record["signal_id"] for record in mine}) == len(mine) == len(accepted)
     recorded = {r["exchange_order_id"] for r in records if r["action"] in ("buy", "sell") and r["exchange_order_id"]}
