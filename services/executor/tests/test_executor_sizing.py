@@ -1,6 +1,6 @@
 """Quantities and triggers that Binance takes and that never risk more than was asked."""
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from hypothesis import assume, given
@@ -61,13 +61,14 @@ def test_a_quantity_is_legal_and_never_more_than_margin_times_leverage(
     assert (amount + rules.quantity_step) * price > margin * leverage
 
 
-@given(rules(), PRICES, decimals("0.01", "1000", 2), st.integers(1, 125))
+@given(rules(), PRICES, decimals("0.01", "0.99", 2), st.integers(1, 125))
 def test_the_margin_that_is_said_to_be_needed_suffices(
-    rules: SymbolRules, price: Decimal, margin: Decimal, leverage: int
+    rules: SymbolRules, price: Decimal, share: Decimal, leverage: int
 ) -> None:
+    margin = (share * rules.quantity_min * price / leverage).quantize(Decimal("1e-12"), ROUND_DOWN)
     said = quantity(config(margin, leverage), price, rules)
-    assume(isinstance(said, OutOfRange) and said.code == "below_minimum")
     assert isinstance(said, OutOfRange)
+    assert said.code == "below_minimum"
     needed = Decimal(said.message.rsplit(" ", 2)[1])
     assert needed > margin
     again = quantity(config(needed, leverage), price, rules)
