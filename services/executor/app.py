@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.executor.consume import on_jobs
-from services.executor.exchange import Exchange
+from services.executor.exchange.futures import Futures
 from services.executor.perform import Performer
 from services.executor.reconcile import Reconciler
 from services.executor.runner import Runner
@@ -42,8 +42,6 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
     )
 
 
-def open_exchanges(settings: Settings, clock: Clock) -> dict[Environment, Exchange]:
+def open_exchanges(settings: Settings, clock: Clock) -> dict[Environment, Futures]:
     """One exchange per environment that may be traded in."""
-    return {
-        name: Exchange(name, url, clock, timeout_ms=settings.call_timeout_ms) for name, url in settings.bases().items()
-    }
+    return {name: Futures(url, clock, timeout_ms=settings.call_timeout_ms) for name, url in settings.bases().items()}

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from services.executor.exchange import Exchange, Failed, UnknownSymbol
+from services.executor.exchange.client import Failed, UnknownSymbol
+from services.executor.exchange.futures import Futures
 from services.executor.orders import AccountView, CancelProtection, SetLeverage, Settle
 from services.executor.outcomes import judge
 from services.executor.reconcile import Reconciler
@@ -54,7 +55,7 @@ class Performer:
     """Performs effects for any customer."""
 
     def __init__(
-        self, exchanges: Mapping[Environment, Exchange], opener: Opener, store: Store, reconciler: Reconciler
+        self, exchanges: Mapping[Environment, Futures], opener: Opener, store: Store, reconciler: Reconciler
     ) -> None:
         self._exchanges = exchanges
         self._opener = opener
@@ -62,7 +63,7 @@ class Performer:
         self._reconciler = reconciler
         self._known: dict[str, _Known] = {}
 
-    def exchange(self, job: Job) -> Exchange | None:
+    def exchange(self, job: Job) -> Futures | None:
         """The environment that a job trades in; null where this executor is not set up for it."""
         return self._exchanges.get(job.environment)
 
@@ -70,7 +71,7 @@ class Performer:
         """The customer's key, opened for the length of the work. Raises CannotOpen."""
         return self._opener.open(job.sealed_credentials, job.exchange_account_id)
 
-    async def perform(self, exchange: Exchange, work: Work, effect: Performed) -> Observation:
+    async def perform(self, exchange: Futures, work: Work, effect: Performed) -> Observation:
         """Carry out one effect. Every outcome is an observation; nothing of the exchange's is raised."""
         try:
             return await self._perform(exchange, self.credentials(work.job), work, effect)
@@ -83,9 +84,7 @@ class Performer:
         except Failed as error:
             return judge(error.reply)
 
-    async def _perform(
-        self, exchange: Exchange, credentials: Credentials, work: Work, effect: Performed
-    ) -> Observation:
+    async def _perform(self, exchange: Futures, credentials: Credentials, work: Work, effect: Performed) -> Observation:
         match effect:
             case Prepare(afresh):
                 return Prepared(await self._view(exchange, credentials, work.signal, work.job, afresh=afresh))
@@ -112,7 +111,7 @@ class Performer:
                 return await self._do(exchange, credentials, work, step)
 
     async def _do(
-        self, exchange: Exchange, credentials: Credentials, work: Work, step: SetLeverage | CancelProtection | Settle
+        self, exchange: Futures, credentials: Credentials, work: Work, step: SetLeverage | CancelProtection | Settle
     ) -> Observation:
         match step:
             case SetLeverage():
@@ -125,7 +124,7 @@ class Performer:
             case Settle():
                 return await self._settle(exchange, credentials, step)
 
-    async def _settle(self, exchange: Exchange, credentials: Credentials, step: Settle) -> Settled | StillOpen:
+    async def _settle(self, exchange: Futures, credentials: Credentials, step: Settle) -> Settled | StillOpen:
         gone: Open | Gone = Gone(step.reason, step.exit_order_ids)
         if not step.exit_order_ids:
             gone = await self._reconciler.look(exchange, credentials, step.position)
@@ -134,7 +133,7 @@ class Performer:
         return await self._reconciler.settle(exchange, credentials, step.position, gone)
 
     async def _view(
-        self, exchange: Exchange, credentials: Credentials, signal: Signal, job: Job, *, afresh: bool
+        self, exchange: Futures, credentials: Credentials, signal: Signal, job: Job, *, afresh: bool
     ) -> AccountView:
         held_by_us = await self._standing(exchange, credentials, signal, job)
         own = tuple(held.position for held in held_by_us if held.subscription_id == job.subscription_id)
@@ -153,7 +152,7 @@ class Performer:
             lost = await self._store.lost_today(job.subscription_id)
         return AccountView(known.hedge, rules, price, known.leverage.get(signal.symbol), amounts, own, others, lost)
 
-    async def _standing(self, exchange: Exchange, credentials: Credentials, signal: Signal, job: Job) -> list[Held]:
+    async def _standing(self, exchange: Futures, credentials: Credentials, signal: Signal, job: Job) -> list[Held]:
         """Our positions on the account, those that the signal may touch looked at anew."""
         known = await self._store.open_positions(job.exchange_account_id)
         counted = signal.action.is_entry and job.config.max_concurrent_positions is not None
@@ -166,7 +165,7 @@ class Performer:
         return standing
 
     async def _account(
-        self, exchange: Exchange, credentials: Credentials, job: Job, symbol: str, *, afresh: bool
+        self, exchange: Futures, credentials: Credentials, job: Job, symbol: str, *, afresh: bool
     ) -> _Known:
         key = str(job.exchange_account_id)
         known = self._known.get(key)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import structlog
 
-from services.executor.exchange import Exchange, Failed
+from services.executor.exchange.client import Failed
+from services.executor.exchange.futures import Futures
 from services.executor.orders import CancelProtection, Order, Position, closing_side
 from services.executor.outcomes import NoAnswer
 from services.executor.state import Closed, Settled
@@ -30,7 +31,7 @@ class Reconciler:
         self._flat_since_ms: dict[UUID, int] = {}
         self._beside_the_lanes = beside_the_lanes
 
-    async def look(self, exchange: Exchange, credentials: Credentials, position: Position) -> Open | Gone:
+    async def look(self, exchange: Futures, credentials: Credentials, position: Position) -> Open | Gone:
         """Whether the position stands. Weight 6, 1 more for each protection that does not, 10 more when it is gone.
 
         Raises Failed, also while the exchange does not tell how it was closed.
@@ -51,7 +52,7 @@ class Reconciler:
         self._flat_since_ms.pop(position.id, None)
         return verdict
 
-    async def _explained(self, exchange: Exchange, credentials: Credentials, position: Position) -> Gone:
+    async def _explained(self, exchange: Futures, credentials: Credentials, position: Position) -> Gone:
         """Which orders closed a position that the account holds no more.
 
         Reads may lag behind the matching engine, so that the position is gone and its end not told yet: until the
@@ -70,7 +71,7 @@ class Reconciler:
         self._flat_since_ms.pop(position.id, None)
         return Gone(CloseReason.EXTERNAL, tuple(dict.fromkeys(str(trade["orderId"]) for trade in closing)))
 
-    async def settle(self, exchange: Exchange, credentials: Credentials, position: Position, gone: Gone) -> Settled:
+    async def settle(self, exchange: Futures, credentials: Credentials, position: Position, gone: Gone) -> Settled:
         """What a closed position earned, from the exchange's own list of trades. Raises Failed."""
         if not gone.order_ids:
             return Settled(gone.reason, None, None)
@@ -88,7 +89,7 @@ class Reconciler:
         realized = (gross if position.direction == "long" else -gross) - commission
         return Settled(gone.reason, _notional(exits) / _quantity(exits), realized)
 
-    async def _commission(self, exchange: Exchange, trades: Sequence[dict[str, Any]]) -> Decimal:
+    async def _commission(self, exchange: Futures, trades: Sequence[dict[str, Any]]) -> Decimal:
         """Commission in USD. Accounts that burn BNB for fees pay in BNB, which is valued at its mark price."""
         total = Decimal(0)
         for trade in trades:
@@ -96,7 +97,7 @@ class Reconciler:
             total += paid * await exchange.price("BNBUSDT") if trade["commissionAsset"] == "BNB" else paid
         return total
 
-    async def check(self, exchange: Exchange, credentials: Credentials, held: Held) -> bool:
+    async def check(self, exchange: Futures, credentials: Credentials, held: Held) -> bool:
         """Whether the position still stands; if not, record that and take its remains away. Raises Failed."""
         verdict = await self.look(exchange, credentials, held.position)
         if isinstance(verdict, Open):
@@ -110,7 +111,7 @@ class Reconciler:
         return False
 
 
-async def _cancel(exchange: Exchange, credentials: Credentials, step: CancelProtection) -> None:
+async def _cancel(exchange: Futures, credentials: Credentials, step: CancelProtection) -> None:
     try:
         await exchange.cancel_protection(credentials, step)
     except Failed as error:

@@ -13,7 +13,8 @@ from datetime import timedelta
 import structlog
 from prometheus_client import Counter
 
-from services.executor.exchange import Exchange, Failed
+from services.executor.exchange.client import Failed
+from services.executor.exchange.futures import Futures
 from services.executor.reconcile import Reconciler
 from services.executor.store import Held, Store
 from shared.clock import Clock
@@ -36,7 +37,7 @@ class Watcher:
 
     def __init__(
         self,
-        exchanges: Mapping[Environment, Exchange],
+        exchanges: Mapping[Environment, Futures],
         opener: Opener,
         store: Store,
         reconciler: Reconciler,

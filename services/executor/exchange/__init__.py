@@ -1,0 +1,1 @@
+"""Binance, as this executor talks to it."""
