@@ -15,12 +15,16 @@ from shared.contracts import (
     ExecutionRequested,
     ExecutionStatus,
     Job,
+    LeveragePolicy,
+    MarginType,
     MarketType,
     Message,
     OnOpposite,
     Signal,
     SignalDispatched,
     TradeConfig,
+    WhenSymbolHeld,
+    WorkingType,
 )
 
 FRAME_MAX = 100  # jobs of one message
@@ -38,6 +42,10 @@ class Terms:
     max_signal_age_seconds: int
     on_opposite: OnOpposite
     max_entries_per_symbol: int
+    margin_type: MarginType | None
+    protection_working_type: WorkingType
+    price_protect: bool
+    when_symbol_held: WhenSymbolHeld
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ class Subscriber:
     custom_take_profit_pct: Decimal | None
     max_daily_loss_usd: Decimal | None
     max_concurrent_positions: int | None
+    leverage_policy: LeveragePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,11 @@ def _config(terms: Terms, subscriber: Subscriber) -> TradeConfig:
         max_concurrent_positions=subscriber.max_concurrent_positions,
         on_opposite=terms.on_opposite,
         max_entries_per_symbol=terms.max_entries_per_symbol,
+        leverage_policy=subscriber.leverage_policy,
+        margin_type=terms.margin_type,
+        protection_working_type=terms.protection_working_type,
+        price_protect=terms.price_protect,
+        when_symbol_held=terms.when_symbol_held,
     )
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 
@@ -56,6 +58,10 @@ bots = Table(
     Column("max_signal_age_seconds", Integer, nullable=False),
     Column("on_opposite", String, nullable=False),
     Column("max_entries_per_symbol", Integer, nullable=False),
+    Column("margin_type", String),
+    Column("protection_working_type", String, nullable=False, server_default="mark_price"),
+    Column("price_protect", Boolean, nullable=False, server_default=false()),
+    Column("when_symbol_held", String, nullable=False, server_default="share"),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("master_webhook_path", name="uq_bots_master_webhook_path"),
 )
@@ -93,6 +99,7 @@ subscriptions = Table(
     Column("custom_take_profit_pct", Money),
     Column("max_daily_loss_usd", Money),
     Column("max_concurrent_positions", Integer),
+    Column("leverage_policy", String, nullable=False, server_default="reject"),
     Column("created_at", UtcTime, nullable=False),
     Index(
         "uq_subscriptions_bot_account",

@@ -17,11 +17,15 @@ from shared.contracts.executions import (
     ExecutionRequested,
     ExecutionStatus,
     Job,
+    LeveragePolicy,
+    MarginType,
     MarketType,
     OnOpposite,
     PositionClosed,
     PositionOpened,
     TradeConfig,
+    WhenSymbolHeld,
+    WorkingType,
 )
 from shared.contracts.registry import BotChanged, BotEntry, BotStatus, EncryptedSecret, SubscriptionChanged
 from shared.contracts.signals import Action, Signal, SignalDispatched, SignalReceived, SignalSettled
@@ -81,6 +85,8 @@ __all__ = [
     "ExecutionRequested",
     "ExecutionStatus",
     "Job",
+    "LeveragePolicy",
+    "MarginType",
     "MarketType",
     "Message",
     "OnOpposite",
@@ -94,6 +100,8 @@ __all__ = [
     "TradeConfig",
     "Unreadable",
     "Value",
+    "WhenSymbolHeld",
+    "WorkingType",
     "dump",
     "parse",
 ]

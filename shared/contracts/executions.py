@@ -13,12 +13,21 @@ from shared.money import Amount
 Environment = Literal["live", "testnet", "paper"]
 MarketType = Literal["futures", "spot"]
 OnOpposite = Literal["reverse", "close", "ignore"]
+MarginType = Literal["isolated", "crossed"]
+WorkingType = Literal["mark_price", "contract_price"]
+WhenSymbolHeld = Literal["share", "skip"]
+LeveragePolicy = Literal["reject", "clamp"]
 
 
 class TradeConfig(Value):
     """The effective settings of one execution: the customer's value where there is one, else the bot's default.
 
     Percentages as 2.5 for 2.5 %; null or 0 for a stop-loss or take-profit means: none. Limits: null means none.
+
+    Futures only: `leverage_policy` is what to do where Binance allows less leverage than asked (`clamp`: take the
+    highest allowed, with the same margin); `margin_type` null leaves the account's alone; `protection_working_type` is
+    the price that triggers a protection, and `price_protect` Binance's own `priceProtect`; `when_symbol_held` is what
+    an entry does beside a position of the customer's in the same symbol and direction.
     """
 
     market_type: MarketType
@@ -30,6 +39,11 @@ class TradeConfig(Value):
     max_concurrent_positions: int | None
     on_opposite: OnOpposite
     max_entries_per_symbol: int
+    leverage_policy: LeveragePolicy = "reject"
+    margin_type: MarginType | None = None
+    protection_working_type: WorkingType = "mark_price"
+    price_protect: bool = False
+    when_symbol_held: WhenSymbolHeld = "share"
 
 
 class Job(Value):

@@ -9,14 +9,23 @@ from typing import Any
 
 from alembic.autogenerate import api
 from alembic.config import Config
+from alembic.ddl.base import AddColumn, visit_add_column
 from alembic.operations.ops import MigrationScript
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateSchema
 
 from shared.db.database import Database
+
+
+@compiles(AddColumn, "sqlite")
+def _add_column(element: AddColumn, compiler: Any, **options: Any) -> str:
+    """`op.add_column` on SQLite, which has no schemas: unlike `op.create_table`, Alembic's does not translate ours."""
+    element.schema = None
+    return visit_add_column(element, compiler, **options)
 
 
 async def upgrade(database: Database, service: str) -> None:

@@ -85,6 +85,7 @@ def _subscribers(bot_id: UUID) -> Select[tuple[object, ...]]:
             subscriptions.c.custom_take_profit_pct,
             subscriptions.c.max_daily_loss_usd,
             subscriptions.c.max_concurrent_positions,
+            subscriptions.c.leverage_policy,
         )
         .join(exchange_accounts, exchange_accounts.c.id == subscriptions.c.exchange_account_id)
         .where(subscriptions.c.bot_id == bot_id, subscriptions.c.status == "active")

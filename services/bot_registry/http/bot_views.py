@@ -17,7 +17,7 @@ from services.bot_registry.http.fields import (
     WebhookPath,
     absent,
 )
-from shared.contracts import BotStatus, MarketType, OnOpposite
+from shared.contracts import BotStatus, MarginType, MarketType, OnOpposite, WhenSymbolHeld, WorkingType
 from shared.money import Amount
 from shared.web.routes import Request
 
@@ -32,7 +32,14 @@ Entries = Annotated[int, Field(ge=1, le=1_000)]
 
 
 class NewBot(Request):
-    """A bot to be. Without `master_secret` one is made and told once."""
+    """A bot to be. Without `master_secret` one is made and told once.
+
+    Futures only: `margin_type` null leaves each account's as it is; `protection_working_type` is the price that
+    triggers a stop-loss or take-profit, the mark price or the contract's last one; with `price_protect` Binance holds
+    the trigger back while those two are too far apart; `when_symbol_held` says what an entry does where the customer
+    holds the symbol by hand in the same direction: `share` it, with protections
+    bound to the entry's own quantity, or `skip`.
+    """
 
     name: Line
     description: Text | None = None
@@ -48,10 +55,14 @@ class NewBot(Request):
     max_signal_age_seconds: Age = 60
     on_opposite: OnOpposite = "reverse"
     max_entries_per_symbol: Entries = 1
+    margin_type: MarginType | None = None
+    protection_working_type: WorkingType = "mark_price"
+    price_protect: bool = False
+    when_symbol_held: WhenSymbolHeld = "share"
 
 
 class BotChange(Request):
-    """What is to be different; what is left out stays. null clears a description, a stop-loss or a take-profit."""
+    """What is to be different; what is left out stays, null clears what may be null."""
 
     name: Line = absent
     description: Text | None = None
@@ -66,6 +77,10 @@ class BotChange(Request):
     max_signal_age_seconds: Age = absent
     on_opposite: OnOpposite = absent
     max_entries_per_symbol: Entries = absent
+    margin_type: MarginType | None = None
+    protection_working_type: WorkingType = absent
+    price_protect: bool = absent
+    when_symbol_held: WhenSymbolHeld = absent
 
 
 class Rotation(Request):
@@ -101,6 +116,10 @@ class PublicBot(BaseModel):
     default_margin_usd: Amount
     default_stop_loss_pct: Amount | None
     default_take_profit_pct: Amount | None
+    margin_type: MarginType | None
+    protection_working_type: WorkingType
+    price_protect: bool
+    when_symbol_held: WhenSymbolHeld
     created_at: AwareDatetime
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties

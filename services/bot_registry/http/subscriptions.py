@@ -20,7 +20,7 @@ from services.bot_registry.http.fields import (
 from services.bot_registry.store import Taken, Values, bots, exchange_accounts, subscriptions
 from shared import ids
 from shared.clock import Clock
-from shared.contracts import SubscriptionChanged
+from shared.contracts import LeveragePolicy, SubscriptionChanged
 from shared.db.database import Database, Transaction
 from shared.money import Amount
 from shared.web.problems import Problem, not_found
@@ -43,16 +43,22 @@ class _Settings(Request):
 
 
 class NewSubscription(_Settings):
-    """A subscription to be."""
+    """A subscription to be.
+
+    `leverage_policy`, where Binance allows less leverage for the symbol and size than asked: `reject` the entry, or
+    `clamp` it to the highest allowed, with the same margin and so a smaller position.
+    """
 
     bot_id: UUID
     exchange_account_id: UUID
+    leverage_policy: LeveragePolicy = "reject"
 
 
 class SubscriptionChange(_Settings):
     """What is to be different; what is left out stays, null returns to the bot's default or to no limit."""
 
     status: Status = absent
+    leverage_policy: LeveragePolicy = absent
 
 
 class SubscriptionCreated(BaseModel):
@@ -75,6 +81,7 @@ class Subscription(BaseModel):
     custom_take_profit_pct: Amount | None
     max_daily_loss_usd: Amount | None
     max_concurrent_positions: int | None
+    leverage_policy: LeveragePolicy
     created_at: AwareDatetime
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties

@@ -44,6 +44,10 @@ async def test_a_created_bot_has_the_contracts_defaults(admin: Caller, a_bot: Fi
             "max_signal_age_seconds": 60,
             "on_opposite": "reverse",
             "max_entries_per_symbol": 1,
+            "margin_type": None,
+            "protection_working_type": "mark_price",
+            "price_protect": False,
+            "when_symbol_held": "share",
         }
         == bot
     )
@@ -139,6 +143,10 @@ WRONG = [
     ("max_signal_age_seconds", 0),
     ("on_opposite", "panic"),
     ("max_entries_per_symbol", 0),
+    ("margin_type", "cross"),
+    ("protection_working_type", "MARK_PRICE"),
+    ("price_protect", "perhaps"),
+    ("when_symbol_held", None),
     ("webhook_path", "unknown field"),
 ]
 
@@ -172,6 +180,10 @@ async def test_a_customer_sees_the_public_part_of_what_is_not_archived(
         "default_margin_usd",
         "default_stop_loss_pct",
         "default_take_profit_pct",
+        "margin_type",
+        "protection_working_type",
+        "price_protect",
+        "when_symbol_held",
         "created_at",
     }
     assert (await ana("GET", f"/bots/{hidden}")).status == 404

@@ -165,13 +165,16 @@ async def test_every_active_subscription_gets_one_job_and_the_lane_its_number(
 async def test_the_bots_terms_and_the_customers_settings_reach_the_job(
     dispatcher: Dispatcher, database: Database
 ) -> None:
-    await a_bot(database, default_stop_loss_pct=2, max_signal_age_seconds=30)
+    await a_bot(database, default_stop_loss_pct=2, max_signal_age_seconds=30, margin_type="isolated")
     await subscribe(database, await accounts(database, 1))
     async with database.transaction() as tx:
-        await tx.connection.execute(update(subscriptions).values(custom_leverage=15, custom_margin_usd=0))
+        await tx.connection.execute(
+            update(subscriptions).values(custom_leverage=15, custom_margin_usd=0, leverage_policy="clamp")
+        )
     await dispatcher.on_messages([a_signal("one")])
     (job,) = jobs_in(await outgoing(database))
     assert (job.config.leverage, job.config.margin_usd, job.config.stop_loss_pct) == (15, Decimal(0), Decimal(2))
+    assert (job.config.margin_type, job.config.leverage_policy) == ("isolated", "clamp")
     assert job.expires_at == NOW + timedelta(seconds=30)
     assert job.sealed_credentials == "sealed box " * 20
 

@@ -22,6 +22,7 @@ from shared.contracts import (
     Message,
     Signal,
     SignalDispatched,
+    TradeConfig,
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -47,6 +48,10 @@ TERMS = Terms(
     max_signal_age_seconds=60,
     on_opposite="reverse",
     max_entries_per_symbol=1,
+    margin_type=None,
+    protection_working_type="mark_price",
+    price_protect=False,
+    when_symbol_held="share",
 )
 
 
@@ -64,6 +69,7 @@ def a_subscriber(number: int, account: int | None = None, last_sequence: int = 0
         custom_take_profit_pct=None,
         max_daily_loss_usd=None,
         max_concurrent_positions=None,
+        leverage_policy="reject",
     )
 
 
@@ -147,6 +153,25 @@ def test_what_a_customer_sets_counts() -> None:
     assert (config.leverage, config.margin_usd) == (15, Decimal(200))
     assert (config.stop_loss_pct, config.take_profit_pct) == (Decimal("1.5"), Decimal(8))
     assert (config.max_daily_loss_usd, config.max_concurrent_positions) == (Decimal(500), 3)
+
+
+def test_the_terms_of_trading_futures_reach_the_executor() -> None:
+    terms = replace(
+        TERMS,
+        margin_type="isolated",
+        protection_working_type="contract_price",
+        price_protect=True,
+        when_symbol_held="skip",
+    )
+    config = job_of(replace(a_subscriber(1), leverage_policy="clamp"), terms=terms).config
+    assert (config.margin_type, config.leverage_policy, config.when_symbol_held) == ("isolated", "clamp", "skip")
+    assert (config.protection_working_type, config.price_protect) == ("contract_price", True)
+
+
+def test_a_job_of_before_those_terms_is_read_as_it_was_meant() -> None:
+    new = {"margin_type", "protection_working_type", "price_protect", "when_symbol_held", "leverage_policy"}
+    config = job_of(a_subscriber(1)).config
+    assert TradeConfig.model_validate(config.model_dump(exclude=new)) == config
 
 
 def test_zero_is_a_value_and_not_an_absence() -> None:

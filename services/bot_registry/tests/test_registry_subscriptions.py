@@ -50,6 +50,15 @@ async def test_a_change_keeps_what_it_leaves_out_and_null_returns_to_the_default
     assert (await ana("PATCH", path, {})).body == after.body
 
 
+async def test_a_subscription_says_what_to_do_with_too_much_leverage(ana: Caller, pair: Pair) -> None:
+    path = f"/subscriptions/{(await ana('POST', '/subscriptions', pair.body())).body['subscription_id']}"
+    assert (await ana("GET", path)).body["leverage_policy"] == "reject"
+    assert (await ana("PATCH", path, {"leverage_policy": "clamp"})).body["leverage_policy"] == "clamp"
+    for wrong in (None, "cap"):
+        answer = await ana("PATCH", path, {"leverage_policy": wrong})
+        assert (answer.status, answer.body["field"]) == (422, "leverage_policy")
+
+
 async def test_the_others_hear_of_a_subscription_its_changes_and_its_end(
     registry: Registry, ana: Caller, pair: Pair
 ) -> None:

@@ -37,6 +37,8 @@ def _filled(schema: dict[str, Any], models: dict[str, Any], *, full: bool) -> An
         return [_filled(schema["items"], models, full=full)] * (2 if full else 0)
     if schema["type"] == "number":
         return Decimal(AMOUNT)
+    if schema["type"] == "boolean":
+        return True
     if schema["type"] == "integer":
         return 7
     return {"uuid": str(uuid4()), "date-time": WHEN}.get(schema.get("format", ""), "text")
