@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from services.paper_exchange.books import read_book
 from services.paper_exchange.faults import read_fault
 from services.paper_exchange.futures import render, statements
 from services.paper_exchange.futures.model import Account, Json
@@ -38,6 +39,8 @@ class Controls:
             web.get("/paper/accounts/{api_key}", self.show_account),
             web.delete("/paper/accounts/{api_key}", self.revoke_key),
             web.put("/paper/prices/{symbol}", self.move_price),
+            web.put("/paper/books/{symbol}", self.add_book),
+            web.delete("/paper/books", self.clear_books),
             web.post("/paper/faults", self.add_fault),
             web.delete("/paper/faults", self.clear_faults),
         ]
@@ -70,9 +73,7 @@ class Controls:
 
     async def move_price(self, request: web.Request) -> web.Response:
         """PUT {"price"}: moves the market; the answer comes when all it triggered is done."""
-        symbol = request.match_info["symbol"]
-        if symbol not in self.gate.market.prices:
-            raise _problem(404, "unknown_symbol", f"no symbol {symbol}")
+        symbol = self._symbol(request)
         wish = await _read(request, {"price"})
         price = _decimal(wish.get("price"), "price")
         if not 0 < price < BALANCE_MAX:
@@ -85,6 +86,20 @@ class Controls:
                     await asyncio.sleep(0)
         self.gate.changed.add("")
         return _json({"symbol": symbol, "price": f"{price:f}"})
+
+    async def add_book(self, request: web.Request) -> web.Response:
+        """PUT how the next market orders of a symbol fill, see `books`."""
+        document = await _read(request, None)
+        try:
+            self.gate.market.books.books.append(read_book(self._symbol(request), document))
+        except ValueError as error:
+            raise _problem(422, "invalid", str(error)) from None
+        return _json({"books": len(self.gate.market.books.books)})
+
+    async def clear_books(self, _request: web.Request) -> web.Response:
+        """DELETE all thin books."""
+        self.gate.market.books.books.clear()
+        return _json({"books": 0})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """POST one line of the fault script, see `faults`."""
@@ -99,6 +114,12 @@ class Controls:
         """DELETE the fault script."""
         self.gate.faults.clear()
         return _json({"faults": 0})
+
+    def _symbol(self, request: web.Request) -> str:
+        symbol = request.match_info["symbol"]
+        if symbol not in self.gate.market.prices:
+            raise _problem(404, "unknown_symbol", f"no symbol {symbol}")
+        return symbol
 
     def _find(self, request: web.Request) -> tuple[Key, Account]:
         api_key = request.match_info["api_key"]

@@ -4,25 +4,36 @@ Kinds, told by what the exchange does and what the client sees:
 
 - `timeout_before`    never sees the request, never answers
 - `timeout_after`     carries the request out, never answers
+- `late`              holds the request for `latency_ms`, then carries it out, never answers
 - `http_503_unknown`  carries the request out, answers 503 "Unknown error, please check your request …"
 - `http_503_failed`   refuses, answers 503 "Service Unavailable."
+- `http_502`          refuses, answers 502 with a page of HTML from the machine in front
+- `http_408`          refuses, answers 408 with -1007
 - `http_429`          refuses, answers 429 with -1003
+- `http_418`          refuses, answers 418 with -1003 "banned until", `retry_after_s` from now (120 by default)
 - `error`             refuses, answers `code` with its official message and HTTP status
+- `overload`          answers -1008 to new orders, except those that Binance lets through: whatever only reduces
 - `latency`           slowness only: the call works, its answer comes `latency_ms` late; a fault without a kind is this
+
+`executed` says otherwise than the kind whether the request is carried out before its answer is spoiled.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from services.paper_exchange.errors import FAILED_503, UNKNOWN_503, Refused
+from services.paper_exchange.errors import BANNED, FAILED_503, UNKNOWN_503, Refused
 from services.paper_exchange.limits import WEIGHT_PER_MINUTE
 
-KINDS = frozenset(
-    {"timeout_before", "timeout_after", "http_503_unknown", "http_503_failed", "http_429", "error", "latency"}
-)
-EXECUTES = frozenset({"timeout_after", "http_503_unknown", "latency"})
-STATUSES = {"http_503_unknown": 503, "http_503_failed": 503, "http_429": 429}
-NEVER_ANSWERS = frozenset({"timeout_before", "timeout_after"})
+ANSWERS = {"http_503_unknown": 503, "http_503_failed": 503, "http_502": 502, "http_408": 408}
+ANSWERS |= {"http_429": 429, "http_418": 418}
+NEVER_ANSWERS = frozenset({"timeout_before", "timeout_after", "late"})
+KINDS = frozenset(ANSWERS) | NEVER_ANSWERS | {"error", "overload", "latency"}
+EXECUTES = frozenset({"timeout_after", "late", "http_503_unknown", "latency"})
+HTML_502 = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\r\n"
+BAN_S_DEFAULT = 120  # General Info: a ban lasts from 2 minutes to 3 days
+NEW_ORDERS = frozenset({"/fapi/v1/order", "/fapi/v1/batchOrders", "/fapi/v1/order/test"})
+NUMBERS = ("code", "times", "latency_ms", "retry_after_s")
+FIELDS = frozenset({"match", "kind", "message", "executed", *NUMBERS})
 
 
 @dataclass(slots=True)
@@ -36,23 +47,45 @@ class Fault:
     code: int | None = None
     times: int | None = 1
     latency_ms: int = 0
+    executed: bool | None = None
+    message: str | None = None
+    retry_after_s: int | None = None
 
-    def matches(self, method: str, path: str, api_key: str) -> bool:
+    def matches(self, method: str, path: str, api_key: str, params: dict[str, str]) -> bool:
         """Whether it is about this request; a path matches exactly or as a prefix."""
         return (
             (self.method is None or self.method == method)
             and (self.path is None or path.startswith(self.path))
             and (self.api_key is None or self.api_key == api_key)
+            and (self.kind != "overload" or _is_throttled(method, path, params))
         )
 
-    def answer(self) -> tuple[int, dict[str, object]]:
-        """HTTP status and body of a fault that answers; an explicit `code` replaces the usual body of its kind."""
+    @property
+    def executes(self) -> bool:
+        """Whether the request is carried out."""
+        return self.kind in EXECUTES if self.executed is None else self.executed
+
+    def answer(self, address: str, now_ms: int) -> tuple[int, dict[str, object] | str, dict[str, str]]:
+        """HTTP status, body and headers of a fault that answers; `code` replaces the usual body of its kind."""
+        headers = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        if self.kind == "overload":
+            refusal = Refused(-1008)
+            return refusal.status, refusal.body, headers
         if self.code is not None:
-            refusal = Refused(self.code)
-            return STATUSES.get(self.kind, refusal.status), refusal.body
-        if self.kind == "http_429":
-            return 429, Refused(-1003, WEIGHT_PER_MINUTE).body
-        return 503, {"msg": UNKNOWN_503 if self.kind == "http_503_unknown" else FAILED_503}
+            refusal = Refused(self.code, message=self.message)
+            return ANSWERS.get(self.kind, refusal.status), refusal.body, headers
+        match self.kind:
+            case "http_418":
+                ban_s = BAN_S_DEFAULT if self.retry_after_s is None else self.retry_after_s
+                text = BANNED.format(address, now_ms + ban_s * 1000)
+                return 418, Refused(-1003, message=text).body, {"Retry-After": str(ban_s)}
+            case "http_429":
+                return 429, Refused(-1003, WEIGHT_PER_MINUTE).body, headers
+            case "http_408":
+                return 408, Refused(-1007).body, headers
+            case "http_502":
+                return 502, HTML_502, headers
+        return 503, {"msg": UNKNOWN_503 if self.kind == "http_503_unknown" else FAILED_503}, headers
 
 
 class FaultScript:
@@ -69,10 +102,10 @@ class FaultScript:
         """Forget all faults."""
         self.faults.clear()
 
-    def take(self, method: str, path: str, api_key: str) -> Fault | None:
+    def take(self, method: str, path: str, api_key: str, params: dict[str, str] | None = None) -> Fault | None:
         """The fault this request meets, counted down; None where all is well."""
         for fault in self.faults:
-            if fault.matches(method, path, api_key):
+            if fault.matches(method, path, api_key, params or {}):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times == 0:
@@ -84,22 +117,23 @@ class FaultScript:
 def read_fault(document: dict[str, Any]) -> Fault:
     """Read the JSON of POST /paper/faults; ValueError names what is wrong. `times` <= 0 or null means for ever."""
     match = document.get("match") or {}
-    unknown = sorted(set(document) - {"match", "kind", "code", "times", "latency_ms"}) + sorted(
-        set(match) - {"method", "path", "api_key"}
-    )
+    unknown = sorted(set(document) - FIELDS) + sorted(set(match) - {"method", "path", "api_key"})
     if unknown:
         raise ValueError(f"unknown field {unknown[0]}")
     kind = document.get("kind") or "latency"
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}")
-    code, times, latency_ms = document.get("code"), document.get("times", 1), document.get("latency_ms") or 0
-    for name, value in (("code", code), ("times", times), ("latency_ms", latency_ms)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise ValueError(f"{name} must be a whole number")
+    numbers = {name: _whole(document, name) for name in NUMBERS}
+    code, times, latency_ms = numbers["code"], document.get("times", 1), numbers["latency_ms"] or 0
     if kind == "error" and code is None:
         raise ValueError("code is needed for kind error")
-    if kind == "latency" and latency_ms <= 0:
-        raise ValueError("latency_ms is needed for kind latency")
+    if kind in ("latency", "late") and latency_ms <= 0:
+        raise ValueError(f"latency_ms is needed for kind {kind}")
+    executed, message = document.get("executed"), document.get("message")
+    if executed not in (None, True, False):
+        raise ValueError("executed must be true or false")
+    if executed is False and kind in ("latency", "late", "timeout_after"):
+        raise ValueError(f"kind {kind} is about a request that is carried out")
     method = match.get("method")
     return Fault(
         kind=kind,
@@ -109,4 +143,23 @@ def read_fault(document: dict[str, Any]) -> Fault:
         code=code,
         times=times if times and times > 0 else None,
         latency_ms=latency_ms,
+        executed=executed,
+        message=None if message is None else str(message),
+        retry_after_s=numbers["retry_after_s"],
     )
+
+
+def _whole(document: dict[str, Any], name: str) -> int | None:
+    value = document.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise ValueError(f"{name} must be a whole number")
+    return value
+
+
+def _is_throttled(method: str, path: str, params: dict[str, str]) -> bool:
+    """Whether system-level protection holds this request up: new orders that open (General Info, 503 C)."""
+    if method != "POST" or path not in NEW_ORDERS:
+        return False
+    if "true" in (params.get("reduceOnly", "").lower(), params.get("closePosition", "").lower()):
+        return False
+    return (params.get("positionSide"), params.get("side")) not in (("LONG", "SELL"), ("SHORT", "BUY"))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -9,18 +10,34 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
 from services.paper_exchange.errors import Refused
-from services.paper_exchange.faults import EXECUTES, NEVER_ANSWERS, Fault, FaultScript
+from services.paper_exchange.faults import NEVER_ANSWERS, Fault, FaultScript
 from services.paper_exchange.futures.model import ZERO, Account, Market
 from services.paper_exchange.futures.routes import ROUTES, Call, Endpoint, Security
 from services.paper_exchange.keyring import Key, Keyring, permissions
 from services.paper_exchange.limits import OrderCount, WeightCount
-from services.paper_exchange.signing import check_signature, check_window, read_params, text
+from services.paper_exchange.signing import Params, check_signature, check_window, read_params, text
 from services.paper_exchange.stream import Hub
 
 SILENCE_MS_MAX = 60_000  # how long a faulty connection is kept open without an answer
 NOBODY, NO_KEY = Account("", ZERO, 0), Key("", "", 0)
 JSON = "application/json"
 Answer = tuple[int, Any, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A REST request as it arrived: its raw query and body are what was signed."""
+
+    request: web.Request
+    query: str
+    body: str
+    params: Params
+    arrived_ms: int
+
+    @property
+    def api_key(self) -> str | None:
+        """The key header."""
+        return self.request.headers.get("X-MBX-APIKEY")
 
 
 class Gate:
@@ -50,34 +67,31 @@ class Gate:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one REST request, or let the fault script spoil it."""
         body = (await request.read()).decode(errors="replace") if request.can_read_body else ""
-        fault = self.faults.take(request.method, request.path, request.headers.get("X-MBX-APIKEY", ""))
-        if fault is None or fault.kind in EXECUTES:
-            status, document, headers = self._answer(request, body)
-        else:
-            status, document, headers = 503, {}, {}
-        if fault is not None:
-            spoiled = await self._spoil(request, fault)
-            if spoiled is not None:
-                status, document = spoiled
-                headers = {}
-        return web.Response(status=status, body=orjson.dumps(document), headers=headers, content_type=JSON)
-
-    def _answer(self, request: web.Request, body: str) -> Answer:
-        """The exchange's own answer: HTTP status, document, headers."""
-        now_ms, route = self.clock(), (request.method, request.path)
-        endpoint = self.endpoints.get(route) or _no_endpoint(request)
         query = request.raw_path.partition("?")[2]
-        params = read_params(query, body)
-        used = self.weights.add(request.remote or "", _weight(endpoint, params), now_ms)
+        asked = Asked(request, query, body, read_params(query, body), self.clock())
+        fault = self.faults.take(request.method, request.path, asked.api_key or "", asked.params)
+        if fault is None:
+            return _write(self._answer(asked))
+        if fault.kind == "late":
+            await asyncio.sleep(fault.latency_ms / 1000)
+        answer = self._answer(asked) if fault.executes else (503, {}, {})
+        return _write(await self._spoil(request, fault, answer))
+
+    def _answer(self, asked: Asked) -> Answer:
+        """The exchange's own answer: HTTP status, document, headers."""
+        request, now_ms = asked.request, self.clock()
+        route = (request.method, request.path)
+        endpoint = self.endpoints.get(route) or _no_endpoint(request)
+        used = self.weights.add(request.remote or "", _weight(endpoint, asked.params), now_ms)
         headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
         try:
             self.weights.check(used)
-            key, account = self._admit(endpoint, request.headers.get("X-MBX-APIKEY"), query, body, params, now_ms)
+            key, account = self._admit(endpoint, asked, now_ms)
             if endpoint.orders:
                 count = self.order_counts.get(key.api_key) or self.order_counts.setdefault(key.api_key, OrderCount())
                 count.add(*endpoint.orders, now_ms)
                 headers |= count.headers
-            status, document = 200, endpoint.answer(Call(self.market, account, key, params, now_ms))
+            status, document = 200, endpoint.answer(Call(self.market, account, key, asked.params, now_ms))
             if request.method != "GET":
                 self.changed.add(account.api_key)
                 self.hub.publish(account)
@@ -86,32 +100,35 @@ class Gate:
         self.requests.labels(request.method, request.path if route in self.endpoints else "unknown", status).inc()
         return status, document, headers
 
-    def _admit(
-        self, endpoint: Endpoint, api_key: str | None, query: str, body: str, params: dict[str, str], now_ms: int
-    ) -> tuple[Key, Account]:
-        """Who calls. Refused in Binance's order: -2014, -2015, -1102, -1021, -1022."""
+    def _admit(self, endpoint: Endpoint, asked: Asked, now_ms: int) -> tuple[Key, Account]:
+        """Who calls. Refused in Binance's order: -2014, -2015, -1102, -1021, -1022, and -5028 by the matching engine.
+
+        The matching engine looks at the clock again: what was held up on the way for longer than its window is refused.
+        """
         if endpoint.security is Security.PUBLIC:
             return NO_KEY, NOBODY
-        key = self.keyring.find(api_key)
+        key = self.keyring.find(asked.api_key)
         if endpoint.security is Security.SIGNED:
-            text(params, "timestamp")
-            signature = text(params, "signature")
-            check_window(params, now_ms)
-            check_signature(key.api_secret, query, body, signature)
+            text(asked.params, "timestamp")
+            signature = text(asked.params, "signature")
+            check_window(asked.params, asked.arrived_ms)
+            check_signature(key.api_secret, asked.query, asked.body, signature)
+            if endpoint.matched:
+                check_window(asked.params, now_ms, code=-5028)
         return key, self.market.accounts[key.api_key]
 
-    async def _spoil(self, request: web.Request, fault: Fault) -> tuple[int, dict[str, object]] | None:
-        """Do to an answer what the fault says; None where the true answer may go out (late)."""
-        if fault.latency_ms:
+    async def _spoil(self, request: web.Request, fault: Fault, answer: Answer) -> Answer:
+        """Do to an answer what the fault says; the true one goes out only where the fault is mere slowness."""
+        if fault.latency_ms and fault.kind != "late":
             await self._pause(request, fault.latency_ms)
         if fault.kind == "latency":
-            return None
+            return answer
         if fault.kind not in NEVER_ANSWERS:
-            return fault.answer()
+            return fault.answer(request.remote or "", self.clock())
         await self._pause(request, SILENCE_MS_MAX)
         if request.transport is not None:
             request.transport.abort()
-        return 408, {}
+        return 408, {}, {}
 
     async def _pause(self, request: web.Request, pause_ms: int) -> None:
         """Wait, but no longer than the client stays or the process runs."""
@@ -119,6 +136,14 @@ class Gate:
             if request.transport is None or request.transport.is_closing() or self.stopping.is_set():
                 return
             await asyncio.sleep(min(50, pause_ms - slept_ms) / 1000)
+
+
+def _write(answer: Answer) -> web.Response:
+    """JSON, or HTML where the document is text."""
+    status, document, headers = answer
+    if isinstance(document, str):
+        return web.Response(status=status, text=document, headers=headers, content_type="text/html")
+    return web.Response(status=status, body=orjson.dumps(document), headers=headers, content_type=JSON)
 
 
 def _keyed(action: Callable[[Account], Any]) -> Endpoint:
@@ -135,5 +160,5 @@ def _no_endpoint(request: web.Request) -> Endpoint:
     return Endpoint(refuse, security=Security.PUBLIC)
 
 
-def _weight(endpoint: Endpoint, params: dict[str, str]) -> int:
+def _weight(endpoint: Endpoint, params: Params) -> int:
     return endpoint.weight if endpoint.weight_all is None or params.get("symbol") else endpoint.weight_all

@@ -38,14 +38,14 @@ def check_signature(secret: str, query: str, body: str, signature: str) -> None:
         raise Refused(-1022)
 
 
-def check_window(params: Params, now_ms: int) -> None:
-    """Raise Refused(-1021) unless timestamp < now + 1000 and now - timestamp <= recvWindow (both in ms)."""
+def check_window(params: Params, now_ms: int, *, code: int = -1021) -> None:
+    """Raise Refused(code) unless timestamp < now + 1000 and now - timestamp <= recvWindow (both in ms)."""
     timestamp_ms = whole(params, "timestamp")
     if timestamp_ms >= now_ms + AHEAD_MS_MAX:
-        raise Refused(-1021, message=AHEAD_OF_TIME)
+        raise Refused(code, message=AHEAD_OF_TIME if code == -1021 else None)
     window_ms = whole(params, "recvWindow") if params.get("recvWindow") else RECV_WINDOW_MS_DEFAULT
     if now_ms - timestamp_ms > window_ms:
-        raise Refused(-1021)
+        raise Refused(code)
 
 
 def check_key_format(api_key: str) -> None:

@@ -6,23 +6,24 @@ from services.paper_exchange.futures import events
 from services.paper_exchange.futures.model import ZERO, Account, Algo, Income, Market, Order, Position, Trade
 from services.paper_exchange.futures.symbols import MAKER_FEE, TAKER_FEE
 
+CENT = Decimal("1E-8")  # the wallet holds eight decimals, and whole ones only, so that incomes add up to it
 KNOCKED_OUT = "4"  # expiry reason "knocked out by higher-priority reduce-only order, or it would reverse the position"
 
 
 def fill(
-    market: Market, account: Account, order: Order, price: Decimal, now_ms: int, *, maker: bool = False,
-    announce: bool = True, execution: str = "TRADE",
+    market: Market, account: Account, order: Order, price: Decimal, now_ms: int, *, quantity: Decimal | None = None,
+    maker: bool = False, announce: bool = True, execution: str = "TRADE",
 ) -> None:  # fmt: skip
-    """Fill all that is left of an order at one price.
+    """Fill a quantity of an order, or all that is left of it, at one price.
 
     Events in the live order: TRADE_LITE, ORDER_TRADE_UPDATE NEW (where `announce`: the order was not yet resting),
     ACCOUNT_UPDATE, ORDER_TRADE_UPDATE TRADE. Afterwards what cannot outlive the position is expired.
     """
-    quantity = order.quantity - order.executed
+    quantity = order.quantity - order.executed if quantity is None else quantity
     position = account.position(order.symbol, order.position_side)
     was = position.amount
-    realized = _move(position, order.signed, price, now_ms)
-    fee = quantity * price * (MAKER_FEE if maker else TAKER_FEE)
+    realized = _move(position, quantity if order.side == "BUY" else -quantity, price, now_ms)
+    fee = (quantity * price * (MAKER_FEE if maker else TAKER_FEE)).quantize(CENT)
     account.wallet += realized - fee
     trade = Trade(
         id=market.next_id(),
@@ -42,13 +43,16 @@ def fill(
     events.trade_lite(account, order, trade)
     if announce:
         events.order_update(account, order, "NEW", now_ms, status="NEW")
-    order.executed, order.cum_quote = order.quantity, order.cum_quote + quantity * price
-    order.status, order.updated_ms = "FILLED", now_ms
-    account.open_orders.pop(order.id, None)
+    order.executed, order.cum_quote = order.executed + quantity, order.cum_quote + quantity * price
+    is_done = order.executed == order.quantity
+    order.status, order.updated_ms = "FILLED" if is_done else "PARTIALLY_FILLED", now_ms
+    if is_done:
+        account.open_orders.pop(order.id, None)
     events.account_update(market, account, [position], "ORDER", now_ms)
     events.order_update(account, order, execution, now_ms, trade=trade)
     market.watch(order.symbol, account)
-    _finish_algo(account, order, now_ms)
+    if is_done:
+        _finish_algo(account, order, now_ms)
     if was and was * position.amount <= 0:
         expire_dependents(account, position, now_ms)
 
@@ -96,7 +100,7 @@ def _move(position: Position, signed: Decimal, price: Decimal, now_ms: int) -> D
         position.entry = (position.entry * abs(before) + price * abs(signed)) / abs(after)
         return ZERO
     closed = min(abs(before), abs(signed)) * (1 if before > 0 else -1)
-    realized = closed * (price - position.entry)
+    realized = (closed * (price - position.entry)).quantize(CENT)
     position.realized += realized
     if before * after <= 0:
         position.entry = price if after else ZERO

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from services.paper_exchange.books import Books
 from services.paper_exchange.futures.symbols import LEVERAGE_DEFAULT
 
 ZERO = Decimal(0)
@@ -185,6 +186,7 @@ class Market:
         self.prices = prices
         self.accounts: dict[str, Account] = {}
         self.last_id = first_id
+        self.books = Books()
         # Accounts that a price move may concern, by symbol; left lazily, when a move finds them idle.
         self.watching: dict[str, dict[str, Account]] = {symbol: {} for symbol in prices}
 

@@ -12,6 +12,7 @@ from services.paper_exchange.futures.render import money, price
 from services.paper_exchange.futures.rules import plain
 from services.paper_exchange.futures.symbols import (
     MARGIN_ASSET,
+    MARKET_TAKE_BOUND,
     OPEN_ORDERS_MAX,
     ORDER_TYPES,
     SYMBOLS,
@@ -125,7 +126,7 @@ def _symbol(symbol: Symbol) -> Json:
         "underlyingSubType": [],
         "triggerProtect": "0.0500",
         "liquidationFee": "0.012500",
-        "marketTakeBound": "0.05",
+        "marketTakeBound": str(MARKET_TAKE_BOUND),
         "maxMoveOrderLimit": 10000,
         "filters": _filters(symbol),
         "orderTypes": ORDER_TYPES,

@@ -13,6 +13,7 @@ OPEN_ORDERS_MAX = 200
 OPEN_ALGOS_MAX = 200
 LEVERAGE_DEFAULT = 20
 TAKER_FEE, MAKER_FEE = Decimal("0.0004"), Decimal("0.0002")
+MARKET_TAKE_BOUND = Decimal("0.05")  # a market order fills no further from the mark price than this share of it
 MARGIN_ASSET = "USDT"
 
 

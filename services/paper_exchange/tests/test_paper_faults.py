@@ -27,6 +27,13 @@ async def spoil(exchange: Running, kind: str | None = None, **more: object) -> N
         ("error", {"code": -2015}, 401, None, 0),
         ("http_503_failed", {"code": -1008}, 503, None, 0),
         ("http_429", {}, 429, None, 0),
+        ("error", {"code": -1007, "executed": True}, 408, None, 1),
+        ("error", {"code": -1006, "executed": True}, 500, None, 1),
+        ("error", {"code": -2010, "message": "Said otherwise."}, 400, {"code": -2010, "msg": "Said otherwise."}, 0),
+        ("http_503_unknown", {"executed": False}, 503, None, 0),
+        ("http_408", {}, 408, None, 0),
+        ("http_408", {"executed": True}, 408, None, 1),
+        ("overload", {}, 503, None, 0),
     ],
 )
 async def test_each_fault_answers_and_executes_as_it_says(
@@ -53,6 +60,63 @@ async def test_a_silent_connection_blocks_nobody_else(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_late_order_is_carried_out_after_the_client_has_left(exchange: Running, customer: Customer) -> None:
+    await spoil(exchange, "late", latency_ms=300)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(customer.call("POST", PATH, **ORDER), 0.1)
+    assert (await customer.book())["orders"] == []
+    await asyncio.sleep(0.4)
+    assert len((await customer.book())["orders"]) == 1
+
+
+async def test_an_order_held_up_longer_than_its_window_is_refused_by_the_matching_engine(
+    exchange: Running, customer: Customer
+) -> None:
+    await spoil(exchange, "late", latency_ms=300)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(customer.call("POST", PATH, **ORDER, recvWindow=200), 0.1)
+    await asyncio.sleep(0.4)
+    assert (await customer.book())["orders"] == []
+
+
+async def test_a_gateway_error_is_a_page_of_html(exchange: Running, customer: Customer) -> None:
+    await spoil(exchange, "http_502")
+    async with exchange.session.post(exchange.url + PATH) as response:
+        assert (response.status, response.content_type) == (502, "text/html")
+        assert "502 Bad Gateway" in await response.text()
+
+
+async def test_a_ban_names_its_end_and_how_long_to_wait(exchange: Running, customer: Customer) -> None:
+    await spoil(exchange, "http_418", retry_after_s=7)
+    status, answer = await customer.call("POST", PATH, **ORDER)
+    assert (status, answer["code"], customer.headers["Retry-After"]) == (418, -1003, "7")
+    banned_until = int(answer["msg"].partition("banned until ")[2].partition(".")[0])
+    assert 0 < banned_until - time.time() * 1000 <= 7000
+
+
+async def test_overload_lets_through_what_only_reduces(exchange: Running, customer: Customer) -> None:
+    await customer.market("BUY", "0.010")
+    await spoil(exchange, "overload", times=0)
+    assert await customer.refused("POST", PATH, **ORDER) == -1008
+    await customer.market("SELL", "0.010", reduceOnly="true")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "no_such"},
+        {"kind": "late"},
+        {"kind": "error"},
+        {"kind": "http_429", "wrong": 1},
+        {"kind": "http_429", "executed": "yes"},
+        {"kind": "timeout_after", "executed": False},
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"kind|field|needed|executed"):
+        read_fault(document)
 
 
 @pytest.mark.parametrize("kind", ["latency", None])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.paper_exchange.books import read_book
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.futures import algo, matching
 from services.paper_exchange.futures.margin import liquidation_price, margins
@@ -53,6 +54,7 @@ steps = st.one_of(
     st.tuples(st.just("close"), sides, st.sampled_from(["STOP_MARKET", "TAKE_PROFIT_MARKET"]), ticks),
     st.tuples(st.just("reduce"), sides, quantities, st.sampled_from(["STOP_MARKET", "TAKE_PROFIT_MARKET"]), ticks),
     st.tuples(st.just("move"), ticks),
+    st.tuples(st.just("thin"), st.sampled_from(["0", "33", "50", "100"]), st.sampled_from(["0", "0.1", "7"])),
 )
 
 
@@ -68,6 +70,9 @@ def run(market: Market, account: Account, step: tuple[str, ...]) -> None:
             algo.place(market, account, stop(side, kind, trigger, quantity=quantity, reduceOnly="true"), 1)
         case ("move", price):
             go(market, price)
+        case ("thin", share, worse):
+            fills = [{"share_pct": share, "worse_pct": worse}] * (100 // max(50, int(share)))
+            market.books.books.append(read_book(BTC, {"fills": fills}))
 
 
 @settings(max_examples=150, deadline=None)
@@ -100,7 +105,7 @@ def test_money_and_positions_add_up_after_anything(script: list[tuple[str, ...]]
         equity = DEPOSIT + sum(
             ((price - t.price) * (1 if t.side == "BUY" else -1) * t.quantity - t.fee for t in trades), ZERO
         )
-        assert abs(margins(market, account).balance - equity) < Decimal("1e-12")
+        assert abs(margins(market, account).balance - equity) < Decimal("1e-6")
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,6 +128,7 @@ hedge_steps = st.one_of(
     st.tuples(st.just("market"), sides, quantities, st.sampled_from(["LONG", "SHORT"])),
     st.tuples(st.just("stop"), ticks, st.sampled_from(["LONG", "SHORT"])),
     st.tuples(st.just("move"), ticks),
+    st.tuples(st.just("thin"), st.sampled_from(["0", "33", "50", "100"]), st.sampled_from(["0", "0.1", "7"])),
 )
 
 
@@ -197,15 +203,27 @@ def test_an_order_larger_than_the_position_turns_it_round() -> None:
     assert position.realized == Decimal("0.010") * (Decimal("96000.0") - Decimal("95234.50"))
 
 
-def test_margin_decides_by_initial_margin_and_fee() -> None:
+@pytest.mark.parametrize(("side", "assumed", "open_loss"), [("BUY", "1.0005", "0.0005"), ("SELL", "1.0015", "0")])
+def test_margin_decides_by_the_assuming_price_and_the_fee(side: str, assumed: str, open_loss: str) -> None:
     notional = Decimal("95234.50")
-    needed = notional / 20 + notional * TAKER_FEE
+    needed = notional * (Decimal(assumed) / 20 + Decimal(open_loss) + TAKER_FEE)
     market, account = a_market(wallet=needed - Decimal("0.01"))
     with pytest.raises(Refused) as refusal:
-        matching.place(market, account, order("BUY", "1"), 1)
+        matching.place(market, account, order(side, "1"), 1)
     assert refusal.value.code == -2019
     market, account = a_market(wallet=needed)
-    assert matching.place(market, account, order("BUY", "1"), 1).status == "FILLED"
+    assert matching.place(market, account, order(side, "1"), 1).status == "FILLED"
+
+
+def test_the_bracket_limits_position_and_resting_orders_together() -> None:
+    market, account = a_market()
+    account.leverages[BTC] = 125
+    matching.place(market, account, order("BUY", "1"), 1)
+    matching.place(market, account, limit("BUY", "1.5", "95000"), 1)
+    with pytest.raises(Refused) as refusal:
+        matching.place(market, account, order("BUY", "0.7"), 1)
+    assert refusal.value.code == -2027
+    matching.place(market, account, order("SELL", "1.2"), 1)
 
 
 def test_a_reversal_may_use_the_margin_that_it_frees() -> None:
