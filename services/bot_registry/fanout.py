@@ -26,6 +26,7 @@ from shared.contracts import (
     WhenSymbolHeld,
     WorkingType,
 )
+from shared.reasons import Reason
 
 FRAME_MAX = 100  # jobs of one message
 
@@ -96,6 +97,7 @@ def dispatched(signal: Signal, total: int, now: datetime, duplicate_of: UUID | N
         bot_id=signal.bot_id,
         total_subscribers=total,
         duplicate_of=duplicate_of,
+        signal=signal,
     )
 
 
@@ -115,8 +117,9 @@ def duplicate(signal: Signal, first: UUID, subscribers: Sequence[Subscriber], no
             ticker=signal.symbol,
             action=signal.action,
             status=ExecutionStatus.SKIPPED,
-            error_code="duplicate",
+            error_code=Reason.DUPLICATE,
             error_message=f"The same alert came before, as signal {first}.",
+            error_message_pt=f"O mesmo alerta já tinha chegado, como o sinal {first}.",
             execution_time_ms=0,
         )
 

@@ -14,7 +14,7 @@ Rule 3: the placement protocol.
 from dataclasses import replace
 from decimal import Decimal
 
-from services.executor import placing, protecting
+from services.executor import placing, protecting, why
 from services.executor.orders import CancelProtection, MarketOrder, Protection, Purpose, SetLeverage, Settle, close
 from services.executor.plan import held_by_hand, plan
 from services.executor.state import (
@@ -24,7 +24,6 @@ from services.executor.state import (
     Done,
     End,
     Fact,
-    Failure,
     Finished,
     Observation,
     Opened,
@@ -42,10 +41,13 @@ from services.executor.state import (
     Woke,
     Work,
     asked_to_wait_ms,
+    failed,
     position_of,
+    skipped,
 )
 from services.executor.timing import Timing, backoff_ms
-from shared.contracts import CloseReason, ExecutionStatus
+from shared.contracts import CloseReason
+from shared.reasons import Reason
 
 _TRIES_MAX = 3
 _CANCEL_TRIES_MAX = 12  # some three minutes: left behind, one bound to a quantity may later close what is not ours
@@ -59,6 +61,7 @@ def decide(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
     """
     if state.phase is Phase.DONE:
         return Decision(state, End())
+    state = _with_cause(state, seen)
     if state.phase in (Phase.QUEUED, Phase.PREPARING):
         outcome = _preparing(work, state, seen, now_ms)
     else:
@@ -66,11 +69,20 @@ def decide(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
     return outcome if isinstance(outcome, Decision) else _go_on(work, outcome, now_ms, timing)
 
 
+def _with_cause(state: State, seen: Observation) -> State:
+    """What last went wrong with a request; askings about it that fail as well are not its cause."""
+    match seen:
+        case Refused() | Unsent() | Uncertain() if state.phase in (Phase.PREPARING, Phase.ACTING) or not state.cause:
+            return replace(state, cause=seen.why)
+        case _:
+            return state
+
+
 def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
     match seen:
         case Prepared(view):
             planned = plan(work.signal, work.job, view)
-            skip = planned.skip and Failure(ExecutionStatus.SKIPPED, planned.skip.code, planned.skip.message)
+            skip = planned.skip and skipped(planned.skip)
             entries = [step for step in planned.steps if isinstance(step, MarketOrder) and not step.reduce_only]
             beside = any(held_by_hand(view, entry.symbol, entry.position_side) for entry in entries)
             before = sum((view.amount(entry.symbol, entry.position_side) for entry in entries), Decimal(0))
@@ -78,15 +90,13 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
                 rules=view.rules, reference_price=view.price, beside_theirs=beside, held_before=before, failure=skip
             )
             return StepDone(replace(state, steps=planned.steps))
-        case Refused(code, why, message):
-            failure = Failure(ExecutionStatus.FAILED, why, message, code)
-            return StepDone(replace(state, steps=()).with_trade(failure=failure))
+        case Refused():
+            return StepDone(replace(state, steps=()).with_trade(failure=failed(seen.why)))
         case Unsent() | Uncertain():
             wait_ms = max(backoff_ms(state.tries), asked_to_wait_ms(seen))
             return Decision(replace(state, phase=Phase.PREPARING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
         case _ if placing.is_stale(work, now_ms):
-            message = "The signal was older than the bot allows when its turn came."
-            return StepDone(state.with_trade(failure=Failure(ExecutionStatus.SKIPPED, "expired", message)))
+            return StepDone(state.with_trade(failure=skipped(why.caused(Reason.EXPIRED, state.cause))))
         case _:
             return Decision(replace(state, phase=Phase.PREPARING), Prepare(afresh=state.tries > 0))
 
@@ -117,14 +127,12 @@ def _leverage(state: State, seen: Observation, now_ms: int) -> Decision | StepDo
     match seen:
         case Done():
             return StepDone(replace(state, steps=state.steps[1:]))
-        case Refused(code, why, message):
-            failure = Failure(ExecutionStatus.FAILED, why, message, code)
-            return StepDone(placing.without_entry(state).with_trade(failure=failure))
+        case Refused():
+            return StepDone(placing.without_entry(state).with_trade(failure=failed(seen.why)))
         case Woke():
             return _do(state)
         case _ if state.tries + 1 >= _TRIES_MAX:
-            message = "The exchange did not answer when the leverage was to be set; nothing was ordered."
-            failure = Failure(ExecutionStatus.FAILED, "exchange_unavailable", message)
+            failure = failed(why.leverage_not_set(state.cause))
             return StepDone(placing.without_entry(state).with_trade(failure=failure))
         case _:
             return _later(state, now_ms, asked_to_wait_ms(seen))
@@ -146,8 +154,7 @@ def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, n
             again = replace(close(position, Purpose.EXIT, reason), earlier_order_ids=earlier)
             return StepDone(replace(rest, steps=(again, *rest.steps)))
         case Settle(_, (), _), StillOpen():
-            message = "The exchange refuses to close the position; orders of the account may stand in the way."
-            failure = Failure(ExecutionStatus.FAILED, "close_refused", message)
+            failure = failed(why.caused(Reason.CLOSE_REFUSED, state.cause))
             return StepDone(placing.without_entry(rest).with_trade(failure=failure))
         case _, Woke():
             return _do(state)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from services.executor import why
 from services.executor.exchange.client import Failed, UnknownSymbol
 from services.executor.exchange.futures import Futures
 from services.executor.orders import AccountView, CancelProtection, SetLeverage, Settle
@@ -35,6 +36,7 @@ from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Open
 from shared.clock import monotonic_ms
 from shared.contracts import Action, Environment, Job, Signal
+from shared.reasons import Reason
 from shared.sealing import CannotOpen, Credentials, Opener
 
 _KNOWN_FOR_MS = 3_600_000
@@ -76,11 +78,9 @@ class Performer:
         try:
             return await self._perform(exchange, self.credentials(work.job), work, effect)
         except CannotOpen:
-            message = "The account's key was sealed for other executors. Connect the account again."
-            return Refused(None, "key_unreadable", message)
+            return Refused(why.plainly(Reason.KEY_UNREADABLE))
         except UnknownSymbol as error:
-            message = f"Binance USDⓈ-M Futures does not trade {error}. Check the alert's ticker."
-            return Refused(None, "symbol_not_trading", message)
+            return Refused(why.symbol_not_trading(str(error)))
         except Failed as error:
             return judge(error.reply)
 
@@ -99,7 +99,8 @@ class Performer:
                     side = grown.entry.position_side
                     held = await exchange.held(credentials, symbol)
                     if grown.by(sum((a for s, p, a in held if (s, p) == (symbol, side)), Decimal(0))):
-                        return Uncertain("the exchange does not show the order, but the position grew by it")
+                        said = "the exchange does not show the order, but the position grew by it"
+                        return Uncertain(why.answered(Reason.EXCHANGE_UNAVAILABLE, None, said))
                 return Absent(asked_ms)
             case Protect(protection, intent):
                 return Standing(await exchange.protect(credentials, protection, intent))

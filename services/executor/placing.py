@@ -20,6 +20,7 @@ PRICING    anything else             ask again; after a few seconds go on withou
 from dataclasses import replace
 from decimal import Decimal
 
+from services.executor import why
 from services.executor.orders import (
     CancelProtection,
     Intent,
@@ -50,11 +51,13 @@ from services.executor.state import (
     Woke,
     Work,
     asked_to_wait_ms,
+    failed,
+    skipped,
 )
 from services.executor.timing import Timing, backoff_ms
 from shared.clock import to_ms
-from shared.contracts import ExecutionStatus
 from shared.ids import client_order_id, derived
+from shared.reasons import Reason
 
 _ENTRY_TRIES_MAX = 5
 _PRICE_TRIES_MAX = 6
@@ -70,7 +73,7 @@ def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | S
     """A new attempt: a new name and a new intent (P5), committed before the request exists (P1)."""
     order = _order(state)
     if order.purpose is Purpose.ENTRY and is_stale(work, now_ms):
-        failure = Failure(ExecutionStatus.SKIPPED, "expired", "The signal was too old by the time of its order.")
+        failure = skipped(why.caused(Reason.EXPIRED, state.cause))
         return StepDone(without_entry(state).with_trade(failure=failure))
     attempt = state.attempt + 1
     name = client_order_id(work.job.execution_id, f"{_LETTERS[order.purpose]}{attempt}")
@@ -100,8 +103,8 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
         case Refused() if state.phase is Phase.ACTING:
             return _refused(work, state, seen, now_ms)
-        case Unsent(message, wait_ms) if state.phase is Phase.ACTING:
-            return _again(work, state, message, wait_ms, now_ms)
+        case Unsent(_, wait_ms) if state.phase is Phase.ACTING:
+            return _again(work, state, wait_ms, now_ms)
         case Woke():
             return _ask(state)
         case _:
@@ -154,8 +157,7 @@ def _absent(work: Work, state: State, asked_ms: int, now_ms: int, timing: Timing
         return Decision(replace(state, absent=state.absent + 1), Sleep(now_ms + timing.ask_again_ms))
     if order.purpose is not Purpose.ENTRY:
         return start(work, state, now_ms, timing)
-    message = "The exchange never got the order; it was not sent again, since the price has moved on."
-    return _give_up_entry(state, Failure(ExecutionStatus.FAILED, "not_placed", message))
+    return _give_up_entry(state, failed(why.caused(Reason.NOT_PLACED, state.cause)))
 
 
 def _seen(work: Work, state: State, order: Order, now_ms: int, timing: Timing) -> Decision | StepDone:
@@ -210,14 +212,13 @@ def _filled(work: Work, state: State, order: Order) -> StepDone:
 
 def _nothing_filled(work: Work, state: State, order: Order, now_ms: int) -> Decision | StepDone:
     if _order(state).purpose is Purpose.ENTRY:
-        message = f"The exchange let the order end as {order.status} without a fill: nobody took the other side."
-        return _give_up_entry(state, Failure(ExecutionStatus.FAILED, "not_filled", message))
-    return _again(work, state, f"ended as {order.status} unfilled", 0, now_ms)
+        return _give_up_entry(state, failed(why.not_filled(order.status)))
+    return _again(work, state, 0, now_ms)
 
 
 def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decision | StepDone:
     step = _order(state)
-    failure = Failure(ExecutionStatus.FAILED, refusal.why, refusal.message, refusal.code)
+    failure = failed(refusal.why)
     if step.purpose is Purpose.ENTRY:
         return _give_up_entry(state, failure)
     assert step.position is not None, "an exit closes a position"
@@ -229,16 +230,13 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.EXIT and state.tries + 1 >= _EXIT_REFUSALS_MAX:
         # The position stays open with its protections; the reversal it was part of does not happen.
         return StepDone(without_entry(replace(state, steps=state.steps[1:])).with_trade(failure=failure))
-    return _again(work, state, refusal.message, 0, now_ms)
+    return _again(work, state, 0, now_ms)
 
 
-def _again(work: Work, state: State, message: str, wait_ms: int, now_ms: int) -> Decision | StepDone:
+def _again(work: Work, state: State, wait_ms: int, now_ms: int) -> Decision | StepDone:
     step = _order(state)
     if step.purpose is Purpose.ENTRY and (state.tries + 1 >= _ENTRY_TRIES_MAX or is_stale(work, now_ms)):
-        failure = Failure(
-            ExecutionStatus.FAILED, "exchange_unavailable", f"The exchange did not take the order: {message}"
-        )
-        return _give_up_entry(state, failure)
+        return _give_up_entry(state, failed(why.caused(Reason.EXCHANGE_UNAVAILABLE, state.cause)))
     if step.purpose is not Purpose.ENTRY:  # orders cost no request weight: an exit does not wait out the minute
         wait_ms = min(wait_ms, _EXIT_WAIT_MAX_MS)
     phase = Phase.NEEDS_ATTENTION if state.tries >= _ATTENTION_TRIES else Phase.ACTING

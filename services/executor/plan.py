@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.executor import sizing
+from services.executor import sizing, why
 from services.executor.orders import (
     AccountView,
     Direction,
@@ -16,15 +16,7 @@ from services.executor.orders import (
     opening_side,
 )
 from shared.contracts import Action, CloseReason, Job, Signal
-from shared.money import plain
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """We choose not to trade (on)."""
-
-    code: str
-    message: str
+from shared.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +24,18 @@ class Plan:
     """What to do. `skip` says why no entry is among the steps although the signal asked for one."""
 
     steps: tuple[Step, ...] = ()
-    skip: Skip | None = None
+    skip: why.Why | None = None
 
 
 def plan(signal: Signal, job: Job, view: AccountView) -> Plan:
     """The steps of an execution."""
     if job.config.market_type != "futures":
-        return Plan(skip=Skip("market_not_supported", "Spot is not traded here yet; only USDⓈ-M Futures are."))
+        return Plan(skip=why.plainly(Reason.MARKET_NOT_SUPPORTED))
     if signal.action.is_entry:
         return _entry(signal, job, view)
     closing = [p for p in view.own if signal.action is Action.CLOSE_ALL or p.symbol == signal.symbol]
     if not closing:
-        return Plan(skip=Skip("nothing_to_close", "This subscription has no open position that the signal closes."))
+        return Plan(skip=why.plainly(Reason.NOTHING_TO_CLOSE))
     return Plan(tuple(close(position, Purpose.EXIT, CloseReason.SIGNAL) for position in closing))
 
 
@@ -54,34 +46,31 @@ def _entry(signal: Signal, job: Job, view: AccountView) -> Plan:
     if opposite and job.config.on_opposite != "reverse":
         if job.config.on_opposite == "close":
             return Plan(exits)
-        return Plan(skip=Skip("opposite_position_open", "An opposite position is open and the bot leaves it alone."))
+        return Plan(skip=why.plainly(Reason.OPPOSITE_POSITION_OPEN))
     entry = _open(job, view, direction, closing=len(opposite))
-    if isinstance(entry, Skip):
+    if isinstance(entry, why.Why):
         return Plan(exits, entry)
     return Plan((*exits, *entry))
 
 
-def _open(job: Job, view: AccountView, direction: Direction, closing: int) -> tuple[Step, ...] | Skip:
+def _open(job: Job, view: AccountView, direction: Direction, closing: int) -> tuple[Step, ...] | why.Why:
     assert view.rules is not None, "an entry is planned with its symbol's rules"
     assert view.price is not None, "an entry is planned with its symbol's price"
     symbol, config = view.rules.symbol, job.config
     position_side: PositionSide = "BOTH" if not view.hedge else ("LONG" if direction == "long" else "SHORT")
     same = [p for p in view.own if p.symbol == symbol and p.direction == direction]
     if len(same) >= config.max_entries_per_symbol:
-        return Skip("position_already_open", f"A {direction} position in {symbol} is open already.")
+        return why.position_already_open(direction, symbol)
     if any(p.symbol == symbol for p in view.others) or _against_theirs(view, symbol, position_side, direction):
-        return Skip("symbol_in_use", f"The account holds {symbol} otherwise, and the trade would touch it.")
+        return why.symbol_in_use(symbol)
     limit = config.max_concurrent_positions
     if limit is not None and len(view.own) - closing >= limit:
-        return Skip("max_concurrent_positions", f"{len(view.own) - closing} of at most {limit} positions are open.")
+        return why.max_concurrent_positions(len(view.own) - closing, limit)
     if config.max_daily_loss_usd is not None and view.lost_today_usd >= config.max_daily_loss_usd:
-        return Skip(
-            "daily_loss_limit",
-            f"Lost {plain(view.lost_today_usd)} of at most {plain(config.max_daily_loss_usd)} USD today (UTC).",
-        )
+        return why.daily_loss_limit(view.lost_today_usd, config.max_daily_loss_usd)
     amount = sizing.quantity(config, view.price, view.rules)
-    if isinstance(amount, sizing.OutOfRange):
-        return Skip(amount.code, amount.message)
+    if isinstance(amount, why.Why):
+        return amount
     order = MarketOrder(Purpose.ENTRY, symbol, opening_side(direction), position_side, amount)
     return (order,) if view.leverage == config.leverage else (SetLeverage(symbol, config.leverage), order)
 

@@ -19,7 +19,7 @@ what is there already is refused as a duplicate, and then it is looked for.
 from dataclasses import replace
 from decimal import Decimal
 
-from services.executor import sizing
+from services.executor import sizing, why
 from services.executor.orders import (
     CancelProtection,
     Intent,
@@ -50,11 +50,13 @@ from services.executor.state import (
     Woke,
     Work,
     direction_of,
+    failed,
     position_of,
 )
 from services.executor.timing import Timing, backoff_ms
-from shared.contracts import CloseReason, ExecutionStatus
+from shared.contracts import CloseReason
 from shared.ids import client_order_id
+from shared.reasons import Reason
 
 _TRIES_MIN = 3
 _TRIES_MAX = 8
@@ -111,15 +113,15 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
     if isinstance(seen, Refused) and seen.code in _WOULD_TRIGGER:
         return _through(state, seen)
     if _exhausted(state, now_ms, timing) and not isinstance(seen, Woke):
-        return _give_up(state, seen)
+        return _give_up(state)
     match seen:
         case Woke() if state.intent is None:
             return start(state, now_ms, timing)
-        case Refused(code) if code in _DUPLICATE:
+        case Refused() if seen.code in _DUPLICATE:
             return _look(state)
-        case Refused(code) if state.phase is Phase.ACTING:
-            if code != _NO_POSITION_YET and state.tries + 1 >= _REFUSALS_MAX:
-                return _give_up(state, seen)
+        case Refused() if state.phase is Phase.ACTING:
+            if seen.code != _NO_POSITION_YET and state.tries + 1 >= _REFUSALS_MAX:
+                return _give_up(state)
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
         case Unsent(_, wait_ms) if state.phase is Phase.ACTING:
             # orders cost no request weight: a naked position does not wait out the exchange's minute
@@ -180,20 +182,14 @@ def _stands(state: State, order_id: str, now_ms: int) -> StepDone:
 def _through(state: State, refusal: Refused) -> StepDone:
     if _protection(state).reason is CloseReason.TAKE_PROFIT:
         return _unwind(state, CloseReason.TAKE_PROFIT, None)
-    message = "The price was through the stop-loss before it could be placed; the position was closed at market."
-    failure = Failure(ExecutionStatus.FAILED, "unprotected_closed", message, refusal.code)
-    return _unwind(state, CloseReason.UNWOUND, failure)
+    return _unwind(state, CloseReason.UNWOUND, failed(why.through_the_stop(refusal.why)))
 
 
-def _give_up(state: State, seen: Observation) -> StepDone:
-    code = seen.code if isinstance(seen, Refused) else None
-    reason = seen.message if isinstance(seen, Refused | Unsent | Uncertain) else "it could not be found again"
+def _give_up(state: State) -> StepDone:
     if _protection(state).reason is CloseReason.TAKE_PROFIT:
-        message = f"The position is open with its stop-loss, but without its take-profit: {reason}"
-        failure = Failure(ExecutionStatus.FAILED, "take_profit_missing", message, code)
+        failure = failed(why.caused(Reason.TAKE_PROFIT_MISSING, state.cause))
         return StepDone(replace(state, steps=state.steps[1:]).with_trade(failure=failure))
-    message = f"The stop-loss could not be placed and the position was closed at market: {reason}"
-    return _unwind(state, CloseReason.UNWOUND, Failure(ExecutionStatus.FAILED, "unprotected_closed", message, code))
+    return _unwind(state, CloseReason.UNWOUND, failed(why.caused(Reason.UNPROTECTED_CLOSED, state.cause)))
 
 
 def _unwind(state: State, reason: CloseReason, failure: Failure | None) -> StepDone:

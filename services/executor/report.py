@@ -77,6 +77,7 @@ class Reporter:
             error_code=failure.code if failure else None,
             exchange_code=failure.exchange_code if failure else None,
             error_message=failure.message if failure else None,
+            error_message_pt=failure.message_pt if failure else None,
             execution_time_ms=max(0, round((self.now - self.arrived_at).total_seconds() * 1000)),
             naked_ms=trade.naked_ms,
         )

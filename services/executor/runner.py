@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.executor import why
 from services.executor.machine import decide
 from services.executor.perform import Performer
 from services.executor.state import Decision, End, Finished, Observation, Phase, Refused, Sleep, Woke
@@ -98,12 +99,16 @@ class Runner:
         exchange = self._performer.exchange(row.work.job)
         observation: Observation = Woke()
         if exchange is None:
-            message = f"This installation does not trade on {row.work.job.environment}."
+            unavailable = why.environment_unavailable(row.work.job.environment)
             if row.state.phase not in (Phase.QUEUED, Phase.PREPARING):
                 # begun where it was traded: its end can be learned only there
-                log.error("execution_needs_attention", execution_id=str(row.work.job.execution_id), reason=message)
+                log.error(
+                    "execution_needs_attention",
+                    execution_id=str(row.work.job.execution_id),
+                    reason=unavailable.words.en,
+                )
                 return
-            observation = Refused(None, "environment_unavailable", message)
+            observation = Refused(unavailable)
         while True:
             now_ms = exchange.now_ms() if exchange else round(self._clock.now().timestamp() * 1000)
             decision = decide(row.work, row.state, observation, now_ms, self._timing)

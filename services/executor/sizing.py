@@ -1,45 +1,32 @@
 """Quantities and trigger prices that are legal for a symbol and never more than was asked for. Pure."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+from services.executor import why
 from services.executor.orders import Direction, SymbolRules
 from shared.contracts import TradeConfig
-from shared.money import ceil_to, floor_to, plain
+from shared.money import ceil_to, floor_to
 
 _HUNDRED = Decimal(100)
 # Binance checks MIN_NOTIONAL against the mark price at matching, which has moved since we read it.
 _NOTIONAL_HEADROOM = Decimal("1.01")
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfRange:
-    """The quantity asked for is not legal in the symbol; `message` says what would be."""
-
-    code: str
-    message: str
-
-
-def quantity(config: TradeConfig, price: Decimal, rules: SymbolRules) -> Decimal | OutOfRange:
+def quantity(config: TradeConfig, price: Decimal, rules: SymbolRules) -> Decimal | why.Why:
     """Margin × leverage ÷ price in the base asset, rounded down to the step: less than asked perhaps, never more.
+
+    Where that is not legal in the symbol: why, and what would be.
 
     Filters: LOT_SIZE, MARKET_LOT_SIZE, MIN_NOTIONAL (which is held against the price for market orders).
     """
     notional = config.margin_usd * config.leverage
     amount = floor_to(notional / price, rules.quantity_step)
     if amount > rules.quantity_max:
-        return OutOfRange(
-            "above_maximum",
-            f"{rules.symbol} takes at most {plain(rules.quantity_max)} in one market order; lower margin or leverage.",
-        )
+        return why.above_maximum(rules.symbol, rules.quantity_max)
     least = ceil_to(max(rules.quantity_min, rules.notional_min / price), rules.quantity_step)
     if amount < least or amount * price < rules.notional_min:
         margin = ceil_to(least * price * _NOTIONAL_HEADROOM / config.leverage, Decimal("0.01"))
-        return OutOfRange(
-            "below_minimum",
-            f"{plain(config.margin_usd)} USD at {config.leverage}× is too small for {rules.symbol}: "
-            f"it needs a margin of about {plain(margin)} USD.",
-        )
+        return why.below_minimum(rules.symbol, config.margin_usd, config.leverage, margin)
     return amount
 
 

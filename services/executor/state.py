@@ -22,6 +22,7 @@ from services.executor.orders import (
     Step,
     SymbolRules,
 )
+from services.executor.why import Why
 from shared.contracts import CloseReason, ExecutionStatus, Job, Signal
 
 
@@ -47,12 +48,23 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an execution did not end as asked, or was not tried."""
+    """Why an execution did not end as asked, or was not tried. Flat, because rows of older releases are."""
 
     status: ExecutionStatus
     code: str
     message: str
     exchange_code: int | None = None
+    message_pt: str | None = None
+
+
+def failed(why: Why) -> Failure:
+    """We tried, and it did not end as asked."""
+    return Failure(ExecutionStatus.FAILED, why.reason, why.words.en, why.exchange_code, why.words.pt)
+
+
+def skipped(why: Why) -> Failure:
+    """We chose not to trade."""
+    return replace(failed(why), status=ExecutionStatus.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +131,8 @@ class State:
 
     `attempt` counts the market orders given a name, `tries` the requests of the present step that came to nothing,
     `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the order as the
-    exchange told of it, while it may fill further or its price is being asked for.
+    exchange told of it, while it may fill further or its price is being asked for, `cause` what last went wrong with a
+    request that was to change something.
     """
 
     phase: Phase = Phase.QUEUED
@@ -129,6 +142,7 @@ class State:
     tries: int = 0
     absent: int = 0
     seen: Order | None = None
+    cause: Why | None = None
     trade: Trade = field(default_factory=Trade)
 
     def with_trade(self, **changes: object) -> "State":
@@ -198,18 +212,21 @@ class StillOpen:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The exchange said no before doing anything. `code` is Binance's, `why` our word, `message` for people."""
+    """The exchange said no before doing anything."""
 
-    code: int | None
-    why: str
-    message: str
+    why: Why
+
+    @property
+    def code(self) -> int | None:
+        """Binance's."""
+        return self.why.exchange_code
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
     """Certainly not carried out (not sent, throttled, 503 'failed', clock off): may be tried again after `wait_ms`."""
 
-    message: str
+    why: Why
     wait_ms: int = 0
 
 
@@ -222,7 +239,7 @@ def asked_to_wait_ms(seen: object) -> int:
 class Uncertain:
     """No word on whether it was carried out. Everything unrecognised is this (P4)."""
 
-    message: str
+    why: Why
 
 
 Observation = (

@@ -6,7 +6,7 @@ and readers do not see them until the missing fact comes.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -48,7 +48,9 @@ RECORDED = (
     "naked_ms",
     "recorded_at",
 )
-"""The fields of a record. One added later would make every record sealed before it look changed."""
+"""The fields of every record."""
+RECORDED_WHERE_SET = ("error_message_pt",)
+"""Fields that came later: in a record only where they have a value, so that what was sealed before stays as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,13 @@ def settled(before: ReadModel, after: ReadModel, now: datetime) -> list[SignalSe
 
 def body(execution: ExecutionFinished, recorded_at: datetime) -> dict[str, object]:
     """The fields of a record, by name."""
-    said = execution.model_dump(include=set(RECORDED))
+    said = execution.model_dump(include={*RECORDED, *RECORDED_WHERE_SET})
     return said | {"status": str(execution.status), "recorded_at": recorded_at}
+
+
+def sealed(body: Mapping[str, object]) -> dict[str, object]:
+    """What of a record's fields is under its seal."""
+    return {name: value for name, value in body.items() if value is not None or name not in RECORDED_WHERE_SET}
 
 
 def _apply(model: ReadModel, message: Message) -> None:

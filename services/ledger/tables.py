@@ -54,6 +54,7 @@ executions = Table(
     Column("error_code", String),
     Column("exchange_code", Integer),
     Column("error_message", String),
+    Column("error_message_pt", String),
     Column("execution_time_ms", BigInteger, nullable=False),
     Column("naked_ms", BigInteger),
     Column("recorded_at", UtcTime, nullable=False),

@@ -64,6 +64,7 @@ class ExecutionItem(Item):
     error_code: str | None
     exchange_code: int | None
     error_message: str | None
+    error_message_pt: str | None
     execution_time_ms: int
     naked_ms: int | None
     recorded_at: AwareDatetime

@@ -84,7 +84,8 @@ class ExecutionFinished(Message):
     """The end of one execution; the ledger seals it. `id` is derived from the execution: it ends once.
 
     Prices in USD, quantities in the base asset. `executed_price` is null where the exchange never told it.
-    `error_code` is our stable word, `exchange_code` Binance's number. `naked_ms` is fill to stop acknowledged.
+    `error_code` is our stable word (`shared.reasons`), `exchange_code` Binance's number, `error_message` the sentence
+    for the customer in English and `error_message_pt` in Portuguese. `naked_ms` is fill to stop acknowledged.
     """
 
     TYPE: ClassVar[str] = "execution.finished.v1"
@@ -106,6 +107,7 @@ class ExecutionFinished(Message):
     error_code: str | None = None
     exchange_code: int | None = None
     error_message: str | None = None
+    error_message_pt: str | None = None
     execution_time_ms: int
     naked_ms: int | None = None
 

@@ -14,6 +14,7 @@ from services.executor.orders import (
     PositionSide,
     SymbolRules,
 )
+from services.executor.outcomes import Answer, judge
 from services.executor.state import (
     End,
     Finished,
@@ -25,12 +26,33 @@ from services.executor.state import (
     Settled,
     State,
     Uncertain,
+    Unsent,
     Woke,
     Work,
 )
 from services.executor.timing import Timing
+from services.executor.why import answered
 from shared.clock import from_ms
 from shared.contracts import Action, CloseReason, Job, Signal, TradeConfig
+from shared.reasons import Reason
+
+
+def refused(code: int) -> Refused:
+    """What Binance's answer with this code means, as production judges it."""
+    judged = judge(Answer(400, code, "as Binance puts it"))
+    assert isinstance(judged, Refused)
+    return judged
+
+
+def unsent(wait_ms: int = 0, said: str = "Request throttled.") -> Unsent:
+    """Certainly not carried out."""
+    return Unsent(answered(Reason.EXCHANGE_UNAVAILABLE, -1008, said), wait_ms)
+
+
+def uncertain() -> Uncertain:
+    """No answer."""
+    return Uncertain(answered(Reason.EXCHANGE_UNAVAILABLE, None, "TimeoutError"))
+
 
 NOW = 1_800_000_000_000
 TIMING = Timing()
@@ -42,13 +64,13 @@ PARTLY = replace(FILLED, status="EXPIRED", executed_quantity=Decimal("0.004"))
 UNFILLED = replace(FILLED, status="EXPIRED", executed_quantity=Decimal(0))
 WORKING = replace(FILLED, status="NEW", executed_quantity=Decimal(0), average_price=None)
 HELD = Position(UUID(int=9), "BTCUSDT", "long", "BOTH", QUANTITY, PRICE, "1", NOW, "held-stop", "2", Decimal(98_000))
-POOR = Refused(-2019, "insufficient_margin", "no money")
-FULL = Refused(-4045, "too_many_orders", "too many")
-FLAT = Refused(-2022, "refused", "ReduceOnly Order is rejected.")
-TAKEN = Refused(-4116, "refused", "ClientOrderId is duplicated.")
-NOT_YET = Refused(-4509, "refused", "no position yet")
-THROUGH = Refused(-2021, "refused", "Order would immediately trigger.")
-MODE = Refused(-4061, "account_mode", "position side")
+POOR = refused(-2019)
+FULL = refused(-4045)
+FLAT = refused(-2022)
+TAKEN = refused(-4116)
+NOT_YET = refused(-4509)
+THROUGH = refused(-2021)
+MODE = refused(-4061)
 SOLD = Settled(CloseReason.SIGNAL, PRICE, Decimal(1))
 
 
@@ -142,7 +164,7 @@ def exiting() -> Execution:
 
 
 def verifying(execution: Execution) -> Execution:
-    return execution.sees(Uncertain("no answer"))
+    return execution.sees(uncertain())
 
 
 def stopping() -> Execution:

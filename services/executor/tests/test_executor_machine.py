@@ -16,12 +16,9 @@ from services.executor.state import (
     Phase,
     Place,
     Prepare,
-    Refused,
     Seen,
     Settled,
     Sleep,
-    Uncertain,
-    Unsent,
     Woke,
 )
 from services.executor.tests.machine_builders import (
@@ -36,6 +33,9 @@ from services.executor.tests.machine_builders import (
     entering,
     exiting,
     preparing,
+    refused,
+    uncertain,
+    unsent,
     view,
     work_of,
 )
@@ -56,14 +56,14 @@ def test_an_account_that_was_read_is_traded_on() -> None:
 
 
 def test_an_account_that_cannot_be_read_now_is_read_afresh_later() -> None:
-    waiting = preparing().sees(Unsent("throttled", 60_000))
+    waiting = preparing().sees(unsent(60_000))
     assert waiting.effect == Sleep(NOW + 60_000)
     assert waiting.sees(Woke(), at_ms=NOW + 60_000 - 1).effect == Prepare(afresh=True)
-    assert preparing().sees(Uncertain("")).effect == Sleep(NOW + 200)
+    assert preparing().sees(uncertain()).effect == Sleep(NOW + 200)
 
 
 def test_an_account_that_refuses_to_be_read_is_not_traded_on() -> None:
-    assert preparing().sees(Refused(-2015, "key_rejected", "")).ended == ("failed", "key_rejected")
+    assert preparing().sees(refused(-2015)).ended == ("failed", "key_rejected")
 
 
 def test_an_entry_whose_turn_comes_too_late_is_skipped() -> None:
@@ -103,34 +103,34 @@ def test_another_leverage_is_set_before_the_entry() -> None:
 def test_a_leverage_without_an_answer_is_set_again_and_given_up_after_three_times() -> None:
     execution = leveraging()
     for _ in range(2):
-        assert isinstance(execution.sees(Uncertain("")).effect, Sleep)
+        assert isinstance(execution.sees(uncertain()).effect, Sleep)
         assert execution.sees(Woke()).effect == Do(SetLeverage("BTCUSDT", 10))
-    assert execution.sees(Unsent("")).ended == ("failed", "exchange_unavailable")
+    assert execution.sees(unsent()).ended == ("failed", "exchange_unavailable")
 
 
 def test_a_leverage_that_is_refused_means_no_entry() -> None:
-    assert leveraging().sees(Refused(-4028, "leverage_not_allowed", "")).ended == ("failed", "leverage_not_allowed")
+    assert leveraging().sees(refused(-4028)).ended == ("failed", "leverage_not_allowed")
 
 
 # --- Tidying ---
 
 
-@pytest.mark.parametrize("seen", [Done(), Refused(-2011, "refused", "Unknown order sent.")])
+@pytest.mark.parametrize("seen", [Done(), refused(-2011)])
 def test_a_protection_that_is_gone_is_as_good_as_cancelled(seen: Observation) -> None:
     assert isinstance(exiting().sees(Seen(FILLED), seen).effect.step, Settle)
 
 
 def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes() -> None:
-    again: list[Observation] = [Unsent(""), Woke()]
+    again: list[Observation] = [unsent(), Woke()]
     execution = exiting().sees(Seen(FILLED), *again * 11)
     assert isinstance(execution.effect, Do)
     assert isinstance(execution.effect.step, CancelProtection)
-    execution = execution.sees(Unsent(""))
+    execution = execution.sees(unsent())
     assert isinstance(execution.effect.step, Settle)
 
 
 def test_what_a_close_earned_is_left_open_when_it_cannot_be_read() -> None:
-    execution = exiting().sees(Seen(FILLED), Done(), Uncertain(""), Woke(), Uncertain(""), Woke(), Uncertain(""))
+    execution = exiting().sees(Seen(FILLED), Done(), uncertain(), Woke(), uncertain(), Woke(), uncertain())
     assert execution.ended == ("success", None)
     assert Closed(HELD, Settled(CloseReason.SIGNAL, None, None)) in execution.facts
 
@@ -138,7 +138,7 @@ def test_what_a_close_earned_is_left_open_when_it_cannot_be_read() -> None:
 def test_whether_a_position_is_closed_is_asked_until_it_is_known() -> None:
     execution = exiting().sees(FLAT)
     for _ in range(20):
-        execution.sees(Uncertain(""), Woke())
+        execution.sees(uncertain(), Woke())
         assert isinstance(execution.effect, Do)
     assert execution.sees(SOLD).ended == ("success", None)
 

@@ -46,6 +46,7 @@ from services.executor.state import (
     Woke,
     Work,
 )
+from services.executor.tests.machine_builders import refused, uncertain, unsent
 from services.executor.timing import Timing
 from shared.clock import from_ms
 from shared.contracts import Action, ExecutionStatus, Job, Signal, TradeConfig
@@ -69,10 +70,10 @@ HELD = Position(
     stop_order_id="2",
     stop_price=Decimal(98_000),
 )
-LATE, THROTTLED = Unsent("outside of recvWindow"), Unsent("Service Unavailable.")
-LOST, TAKEN = Uncertain("no answer"), Refused(-4116, "refused", "ClientOrderId is duplicated.")
-POOR, FLAT = Refused(-2019, "insufficient_margin", ""), Refused(-4509, "refused", "no position")
-THROUGH = Refused(-2021, "refused", "Order would immediately trigger.")
+LATE, THROTTLED = unsent(said="outside of recvWindow"), unsent()
+LOST, TAKEN = uncertain(), refused(-4116)
+POOR, FLAT = refused(-2019), refused(-4509)
+THROUGH = refused(-2021)
 
 NOBODY = -1
 Label = tuple[object, ...]
@@ -183,6 +184,7 @@ class Model:
 
     def _decided(self, state: int, seen: int, tick: int) -> tuple[int, int]:
         decision = self.decide(self.work, self.things[state], self.things[seen], ms(tick), TIMING)
+        decision = replace(decision, state=replace(decision.state, cause=None))  # only worded, nothing follows from it
         return self.number(decision.state), self.number(decision)
 
     def _seen(self, order: tuple[str, Purpose, int]) -> int:
@@ -472,7 +474,7 @@ def believing_absence_at_once(work: Work, state: State, seen: Observation, now_m
 
 def taking_uncertain_for_refused(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision:
     if isinstance(seen, Uncertain):
-        seen = Refused(None, "refused", seen.message)
+        seen = Refused(seen.why)
     return machine.decide(work, state, seen, now_ms, timing)
 
 
@@ -480,7 +482,7 @@ def sending_an_uncertain_entry_again(
     work: Work, state: State, seen: Observation, now_ms: int, timing: Timing
 ) -> Decision:
     if isinstance(seen, Uncertain) and state.intent is not None:
-        seen = Unsent(seen.message)
+        seen = Unsent(seen.why)
     return machine.decide(work, state, seen, now_ms, timing)
 
 
@@ -490,7 +492,7 @@ def sending_an_uncertain_entry_again(
         (Model(act_before_saving=True, faults=0), "two entries were accepted"),
         (Model(stamp_when_sent=True, faults=0), "not_placed"),
         (Model(decide=believing_absence_at_once, faults=1), "not_placed"),
-        (Model(decide=taking_uncertain_for_refused, faults=1), "refused"),
+        (Model(decide=taking_uncertain_for_refused, faults=1), "exchange_unavailable"),
         (Model(decide=sending_an_uncertain_entry_again, faults=1), "two entries were accepted"),
         (Model(Action.CLOSE, decide=believing_absence_at_once, faults=1), "more was sold than the position"),
         (Model(Action.CLOSE, stamp_when_sent=True, horizon=7, faults=0), "more was sold than the position"),

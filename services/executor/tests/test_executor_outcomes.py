@@ -82,11 +82,15 @@ def test_a_reply_means_what_binance_says_it_means(
 def test_a_refusal_has_our_word_a_sentence_and_binances_own(word: str, code: int, status: int) -> None:
     refusal = judge(Answer(status, code, "as Binance puts it"))
     assert isinstance(refusal, Refused)
-    assert (refusal.code, refusal.why) == (code, word)
-    sentence, binance = refusal.message.split(" (")
-    assert sentence.endswith(".")
-    assert binance == f"Binance {code}: as Binance puts it)"
+    assert (refusal.code, refusal.why.reason) == (code, word)
+    for said in (refusal.why.words.en, refusal.why.words.pt):
+        sentence, binance = said.split(" (")
+        assert sentence.endswith(".")
+        assert binance == f"Binance {code}: as Binance puts it)"
 
 
 def test_who_asks_too_much_is_told_how_long_to_wait() -> None:
-    assert judge(Answer(429, -1003, "Too many requests", 7)) == Unsent("Too many requests", 7_000)
+    judged = judge(Answer(429, -1003, "Too many requests", 7))
+    assert isinstance(judged, Unsent)
+    assert (judged.wait_ms, judged.why.exchange_code) == (7_000, -1003)
+    assert judged.why.said == "Binance -1003: Too many requests"

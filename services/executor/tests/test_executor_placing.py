@@ -27,8 +27,6 @@ from services.executor.state import (
     Sleep,
     Standing,
     StillOpen,
-    Uncertain,
-    Unsent,
     Woke,
 )
 from services.executor.tests.machine_builders import (
@@ -49,6 +47,8 @@ from services.executor.tests.machine_builders import (
     entering,
     exiting,
     stopping,
+    uncertain,
+    unsent,
     unwinding,
     verifying,
     view,
@@ -97,20 +97,20 @@ def test_a_refused_entry_is_recorded_as_such() -> None:
 def test_an_entry_that_was_not_sent_gets_a_new_attempt_under_a_new_name_five_at_most() -> None:
     execution = entering()
     for attempt in range(2, 6):
-        assert isinstance(execution.sees(Unsent("throttled")).effect, Sleep)
+        assert isinstance(execution.sees(unsent()).effect, Sleep)
         execution.sees(Woke())
         assert isinstance(execution.effect, Place)
         assert execution.name() == f"e{attempt}"
-    assert execution.sees(Unsent("throttled")).ended == ("failed", "exchange_unavailable")
+    assert execution.sees(unsent()).ended == ("failed", "exchange_unavailable")
 
 
 def test_a_new_attempt_is_for_a_fresh_signal_only() -> None:
-    late = entering().sees(Unsent("throttled", 60_000)).sees(Woke(), at_ms=NOW + 60_000)
+    late = entering().sees(unsent(60_000)).sees(Woke(), at_ms=NOW + 60_000)
     assert late.ended == ("skipped", "expired")
-    assert entering().sees(Unsent(""), at_ms=NOW + 60_000).ended == ("failed", "exchange_unavailable")
+    assert entering().sees(unsent(), at_ms=NOW + 60_000).ended == ("failed", "exchange_unavailable")
 
 
-@pytest.mark.parametrize("seen", [Uncertain("no answer"), Woke(), TAKEN])
+@pytest.mark.parametrize("seen", [uncertain(), Woke(), TAKEN])
 def test_a_request_that_may_have_been_carried_out_is_asked_about(seen: Observation) -> None:
     execution = entering()
     name = execution.effect.intent.client_id
@@ -159,7 +159,7 @@ def test_an_exit_that_never_arrived_gets_a_new_attempt() -> None:
     assert (execution.name(), execution.effect.intent.stamp_ms) == ("x2", CLOSED_AT + 501)
 
 
-@pytest.mark.parametrize("seen", [Uncertain(""), Unsent(""), POOR, Done(), NotStanding()])
+@pytest.mark.parametrize("seen", [uncertain(), unsent(), POOR, Done(), NotStanding()])
 def test_anything_else_is_asked_again_and_after_a_quarter_of_an_hour_a_person_is_needed(seen: Observation) -> None:
     execution = verifying(entering()).sees(seen)
     assert (execution.effect, execution.state.phase) == (Sleep(NOW + 500), Phase.VERIFYING)
@@ -184,13 +184,13 @@ def test_a_fill_without_a_price_is_asked_for_it() -> None:
 
 
 def test_without_a_price_after_six_times_the_stop_is_reckoned_from_the_price_read_before() -> None:
-    again: list[Observation] = [Uncertain(""), Woke(), Seen(UNPRICED), Woke()]
-    execution = entering().sees(Seen(UNPRICED), *again, *again, Uncertain(""), Woke())
+    again: list[Observation] = [uncertain(), Woke(), Seen(UNPRICED), Woke()]
+    execution = entering().sees(Seen(UNPRICED), *again, *again, uncertain(), Woke())
     assert execution.sees(Absent(NOW)).effect.protection.trigger == 98_000
 
 
 def test_a_throttled_price_is_not_waited_for() -> None:
-    execution = entering().sees(Seen(UNPRICED), Unsent("", 30_000))
+    execution = entering().sees(Seen(UNPRICED), unsent(30_000))
     assert execution.effect.protection.trigger == 98_000
     assert (execution.state.trade.price, execution.state.trade.order) == (None, UNPRICED)
 
@@ -224,7 +224,7 @@ def test_a_partly_filled_exit_goes_on_with_the_remainder() -> None:
     assert execution.effect == Do(Settle(HELD, ("77", "78"), CloseReason.SIGNAL))
 
 
-@pytest.mark.parametrize("seen", [Unsent("throttled"), Seen(UNFILLED)])
+@pytest.mark.parametrize("seen", [unsent(), Seen(UNFILLED)])
 def test_an_exit_that_came_to_nothing_is_tried_again(seen: Observation) -> None:
     execution = exiting().sees(seen)
     assert isinstance(execution.effect, Sleep)

@@ -14,13 +14,10 @@ from services.executor.state import (
     Observation,
     Opened,
     Protect,
-    Refused,
     Seen,
     Settled,
     Sleep,
     Standing,
-    Uncertain,
-    Unsent,
     Woke,
 )
 from services.executor.tests.machine_builders import (
@@ -33,7 +30,10 @@ from services.executor.tests.machine_builders import (
     TAKEN,
     THROUGH,
     TIMING,
+    refused,
     stopping,
+    uncertain,
+    unsent,
     unwinding,
 )
 from shared.contracts import CloseReason
@@ -41,7 +41,7 @@ from shared.contracts import CloseReason
 # --- Protecting ---
 
 
-@pytest.mark.parametrize("seen", [TAKEN, Refused(-4130, "refused", ""), Uncertain(""), Woke()])
+@pytest.mark.parametrize("seen", [TAKEN, refused(-4130), uncertain(), Woke()])
 def test_a_stop_that_may_stand_is_looked_for(seen: Observation) -> None:
     execution = stopping()
     name = execution.effect.protection.client_id
@@ -75,7 +75,7 @@ def test_a_stop_is_sent_again_while_binance_lags_behind_its_own_fill() -> None:
     assert isinstance(execution.sees(Standing("s")).effect, Protect)
 
 
-@pytest.mark.parametrize("seen", [FULL, Unsent("throttled")])
+@pytest.mark.parametrize("seen", [FULL, unsent()])
 def test_a_stop_that_is_not_taken_is_sent_again_under_the_same_name(seen: Observation) -> None:
     execution = stopping().sees(seen)
     assert isinstance(execution.effect, Sleep)
@@ -83,7 +83,7 @@ def test_a_stop_that_is_not_taken_is_sent_again_under_the_same_name(seen: Observ
 
 
 def test_a_stop_that_is_not_found_is_sent_again_and_then_bound_to_the_quantity() -> None:
-    execution = stopping().sees(Uncertain(""), NotStanding())
+    execution = stopping().sees(uncertain(), NotStanding())
     assert (execution.effect.protection.quantity, execution.name()) == (None, "s1")
     execution.sees(TAKEN, NotStanding())
     assert (execution.effect.protection.quantity, execution.name()) == (QUANTITY, "s2")
@@ -102,9 +102,9 @@ def test_a_stop_refused_three_times_closes_the_position() -> None:
 def test_a_stop_tried_for_too_long_closes_the_position() -> None:
     execution = stopping()
     for _ in range(3):
-        execution.sees(Unsent(""), Woke())
+        execution.sees(unsent(), Woke())
     late = NOW + TIMING.naked_max_ms + 6
-    assert execution.sees(Unsent(""), at_ms=late).effect.order.purpose is Purpose.UNWIND
+    assert execution.sees(unsent(), at_ms=late).effect.order.purpose is Purpose.UNWIND
 
 
 def test_a_stop_tried_too_often_closes_the_position() -> None:

@@ -42,7 +42,6 @@ from services.executor.state import (
     State,
     StillOpen,
     Uncertain,
-    Unsent,
     Woke,
     Work,
 )
@@ -57,10 +56,14 @@ from services.executor.tests.machine_builders import (
     SOLD,
     THROUGH,
     TIMING,
+    uncertain,
+    unsent,
     view,
     work_of,
 )
+from services.executor.why import answered
 from shared.contracts import Action, CloseReason
+from shared.reasons import Reason
 
 # --- Every sequence of observations ---
 
@@ -88,18 +91,18 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     VIEWS,
     st.builds(Seen, ORDERS),
     st.builds(Absent, st.integers(NOW, NOW + 100_000)),
-    st.sampled_from([Standing("s"), NotStanding(), Done(), StillOpen(), SOLD, Uncertain("")]),
-    st.builds(Refused, CODES, st.just("refused"), st.just("")),
-    st.builds(Unsent, st.just(""), st.sampled_from([0, 60_000])),
+    st.sampled_from([Standing("s"), NotStanding(), Done(), StillOpen(), SOLD, uncertain()]),
+    CODES.map(lambda code: Refused(answered(Reason.REFUSED, code, ""))),
+    st.sampled_from([0, 60_000]).map(unsent),
 )
 # what the effect can be answered with, so that sequences also get far
 ANSWERS: dict[type, st.SearchStrategy[Observation]] = {
     Prepare: VIEWS,
-    Place: st.builds(Seen, ORDERS) | st.sampled_from([Uncertain(""), Unsent(""), FLAT]),
+    Place: st.builds(Seen, ORDERS) | st.sampled_from([uncertain(), unsent(), FLAT]),
     Find: st.builds(Seen, ORDERS) | st.builds(Absent, st.integers(NOW, NOW + 100_000)),
-    Protect: st.sampled_from([Standing("s"), NOT_YET, FULL, Uncertain(""), THROUGH]),
+    Protect: st.sampled_from([Standing("s"), NOT_YET, FULL, uncertain(), THROUGH]),
     FindProtection: st.sampled_from([Standing("s"), NotStanding()]),
-    Do: st.sampled_from([Done(), SOLD, StillOpen(), Uncertain("")]),
+    Do: st.sampled_from([Done(), SOLD, StillOpen(), uncertain()]),
     Sleep: st.just(Woke()),
     End: st.just(Woke()),
 }

@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.executor.orders import Direction, SymbolRules
-from services.executor.sizing import OutOfRange, quantity, stop_trigger, target_trigger
+from services.executor.sizing import quantity, stop_trigger, target_trigger
+from services.executor.why import Why
 from shared.contracts import TradeConfig
 
 BTC = SymbolRules("BTCUSDT", Decimal("0.10"), Decimal("0.001"), Decimal("0.001"), Decimal(120), Decimal(50))
@@ -51,8 +52,8 @@ def test_a_quantity_is_legal_and_never_more_than_margin_times_leverage(
     rules: SymbolRules, price: Decimal, margin: Decimal, leverage: int
 ) -> None:
     amount = quantity(config(margin, leverage), price, rules)
-    if isinstance(amount, OutOfRange):
-        assert amount.code in ("above_maximum", "below_minimum")
+    if isinstance(amount, Why):
+        assert amount.reason in ("above_maximum", "below_minimum")
         return
     assert amount % rules.quantity_step == 0
     assert rules.quantity_min <= amount <= rules.quantity_max
@@ -67,12 +68,12 @@ def test_the_margin_that_is_said_to_be_needed_suffices(
 ) -> None:
     margin = (share * rules.quantity_min * price / leverage).quantize(Decimal("1e-12"), ROUND_DOWN)
     said = quantity(config(margin, leverage), price, rules)
-    assert isinstance(said, OutOfRange)
-    assert said.code == "below_minimum"
-    needed = Decimal(said.message.rsplit(" ", 2)[1])
+    assert isinstance(said, Why)
+    assert said.reason == "below_minimum"
+    needed = Decimal(said.words.en.partition("a margin of about ")[2].split()[0])
     assert needed > margin
     again = quantity(config(needed, leverage), price, rules)
-    assert not isinstance(again, OutOfRange) or again.code == "above_maximum"
+    assert not isinstance(again, Why) or again.reason == "above_maximum"
 
 
 @given(DIRECTIONS, PRICES, PERCENTAGES, STEPS)
@@ -116,5 +117,5 @@ def test_a_short_is_the_mirror_image() -> None:
 
 def test_too_large_an_order_is_named_as_such() -> None:
     too_large = quantity(config(Decimal(1_000_000), 125), Decimal(100_000), BTC)
-    assert isinstance(too_large, OutOfRange)
-    assert (too_large.code, "at most 120" in too_large.message) == ("above_maximum", True)
+    assert isinstance(too_large, Why)
+    assert (too_large.reason, "at most 120" in too_large.words.en) == ("above_maximum", True)

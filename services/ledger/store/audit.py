@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select, true, union_all
 
 from services.ledger.chain import GENESIS, Claim, Flaw, Head, Reason, Record, Verification, canonical
-from services.ledger.projection import RECORDED
+from services.ledger.projection import RECORDED, RECORDED_WHERE_SET, sealed
 from services.ledger.tables import executions, heads, records
 from shared.db.database import Database
 
-_RECORDED = [executions.c[name] for name in RECORDED]
+_FIELDS = (*RECORDED, *RECORDED_WHERE_SET)
+_COLUMNS = [executions.c[name] for name in _FIELDS]
 _PAGE = 200  # about ten milliseconds of work between two turns of the event loop
 
 
@@ -43,16 +44,16 @@ async def verify(database: Database) -> Verdict:
 
 async def _page(database: Database, verification: Verification) -> Flaw | None:
     first = verification.reached.position + 1
-    sealed = select(records).where(records.c.position.between(first, first + _PAGE - 1))
-    shown = select(executions.c.position, *_RECORDED).where(executions.c.position.between(first, first + _PAGE - 1))
+    stored = select(records).where(records.c.position.between(first, first + _PAGE - 1))
+    shown = select(executions.c.position, *_COLUMNS).where(executions.c.position.between(first, first + _PAGE - 1))
     async with database.transaction() as tx:
-        stand = (await tx.connection.execute(sealed)).all()
+        stand = (await tx.connection.execute(stored)).all()
         claims = (await tx.connection.execute(shown)).all()
     return verification.page(
         _PAGE,
         [Record(row.position, row.execution_id, row.body, row.hash) for row in stand],
         [
-            Claim(position, fields[0], canonical(dict(zip(RECORDED, fields, strict=True))))
+            Claim(position, fields[0], canonical(sealed(dict(zip(_FIELDS, fields, strict=True)))))
             for position, *fields in claims
         ],
     )

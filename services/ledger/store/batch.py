@@ -78,7 +78,7 @@ def _seal(head: chain.Head, after: ReadModel, now: datetime) -> tuple[list[chain
     rows: list[dict[str, Any]] = []
     for execution in after.executions:
         body = projection.body(execution, now)
-        record = chain.seal(head, execution.execution_id, chain.canonical(body))
+        record = chain.seal(head, execution.execution_id, chain.canonical(projection.sealed(body)))
         sealed.append(record)
         rows.append(body | {"position": record.position})
         head = chain.head(record)

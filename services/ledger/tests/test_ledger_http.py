@@ -79,6 +79,7 @@ async def test_results_have_the_contracts_fields_and_amounts_are_strings(house: 
             "error_code": None,
             "exchange_code": None,
             "error_message": None,
+            "error_message_pt": None,
             "execution_time_ms": 1234,
             "naked_ms": fact.naked_ms,
             "recorded_at": "2026-11-22T12:00:00Z",

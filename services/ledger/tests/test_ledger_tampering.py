@@ -65,6 +65,7 @@ TAMPERINGS: dict[str, tuple[list[Executable], Bad]] = {
     "a status edited": ([edit(executions, 5, status="failed")], (5, 5, "changed")),
     "an owner edited": ([edit(executions, 5, user_id=FOREIGN)], (5, 5, "changed")),
     "an empty text for none": ([edit(executions, 5, error_message="")], (5, 5, "changed")),
+    "a sentence in Portuguese added": ([edit(executions, 5, error_message_pt="sim")], (5, 5, "changed")),
     "a row deleted": ([remove(executions, 2)], (2, 2, "removed")),
     "a row without a record": ([unsealed_row()], (7, FOREIGN, "inserted")),
     "the head moved back": ([head_moved_back()], (5, 5, "inserted")),

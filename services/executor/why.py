@@ -1,0 +1,162 @@
+"""Why an execution did not end as asked: our word, and the sentence that its customer reads. Pure.
+
+Every sentence of a record is made here. `plainly` takes it from the catalogue; the other functions say it with the
+case's own names and numbers. What the catalogue tells to do about it follows, then Binance's own words where there
+are any: those are the same in every language.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from shared.money import plain
+from shared.reasons import CATALOGUE, Reason, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Our word for it, the sentence for people, and Binance's number where it gave one.
+
+    `said` is the cause in the exchange's own words, "" where it said nothing.
+    """
+
+    reason: Reason
+    words: Words
+    exchange_code: int | None = None
+    said: str = ""
+
+
+def plainly(reason: Reason) -> Why:
+    """What the catalogue says, where there is nothing to add."""
+    return _say(reason, CATALOGUE[reason].means)
+
+
+def answered(reason: Reason, code: int | None, said: str) -> Why:
+    """What the catalogue says, and the answer of the exchange's that it is about."""
+    return _say(reason, CATALOGUE[reason].means, code, said if code is None else f"Binance {code}: {said}")
+
+
+def caused(reason: Reason, cause: Why | None, means: Words | None = None) -> Why:
+    """What the catalogue says, or `means` more exactly, and what went wrong at the exchange before it came to that."""
+    means = means or CATALOGUE[reason].means
+    return _say(reason, means, cause.exchange_code, cause.said) if cause else _say(reason, means)
+
+
+def position_already_open(direction: str, symbol: str) -> Why:
+    """`direction` is long or short."""
+    adjective = {"long": "comprada", "short": "vendida"}[direction]
+    return _say(
+        Reason.POSITION_ALREADY_OPEN,
+        Words(
+            f"A {direction} position in {symbol} is open already.",
+            f"Já existe uma posição {adjective} em {symbol} aberta.",
+        ),
+    )
+
+
+def symbol_in_use(symbol: str) -> Why:
+    """The account holds `symbol` by hand or for another subscription."""
+    return _say(
+        Reason.SYMBOL_IN_USE,
+        Words(
+            f"The account holds {symbol} otherwise, and the trade would touch it.",
+            f"A conta já tem {symbol} por outro caminho, e a operação mexeria nele.",
+        ),
+    )
+
+
+def max_concurrent_positions(is_open: int, limit: int) -> Why:
+    """How many are open, of how many."""
+    return _say(
+        Reason.MAX_CONCURRENT_POSITIONS,
+        Words(f"{is_open} of at most {limit} positions are open.", f"{is_open} de no máximo {limit} posições abertas."),
+    )
+
+
+def daily_loss_limit(lost_usd: Decimal, limit_usd: Decimal) -> Why:
+    """USD of the UTC day."""
+    lost, limit = plain(lost_usd), plain(limit_usd)
+    return _say(
+        Reason.DAILY_LOSS_LIMIT,
+        Words(
+            f"Lost {lost} of at most {limit} USD today (UTC).", f"Perda de {lost} de no máximo {limit} USD hoje (UTC)."
+        ),
+    )
+
+
+def above_maximum(symbol: str, most: Decimal) -> Why:
+    """`most` of the base asset in one market order."""
+    return _say(
+        Reason.ABOVE_MAXIMUM,
+        Words(
+            f"{symbol} takes at most {plain(most)} in one market order.",
+            f"{symbol} aceita no máximo {plain(most)} em uma ordem a mercado.",
+        ),
+    )
+
+
+def below_minimum(symbol: str, margin_usd: Decimal, leverage: int, enough_usd: Decimal) -> Why:
+    """`enough_usd`: about the margin that would do."""
+    margin, enough = plain(margin_usd), plain(enough_usd)
+    return _say(
+        Reason.BELOW_MINIMUM,
+        Words(
+            f"{margin} USD at {leverage}× is too small for {symbol}: it needs a margin of about {enough} USD.",
+            f"{margin} USD a {leverage}× é pouco para {symbol}: é preciso uma margem de cerca de {enough} USD.",
+        ),
+    )
+
+
+def symbol_not_trading(symbol: str) -> Why:
+    """Not listed, or not trading now."""
+    return _say(
+        Reason.SYMBOL_NOT_TRADING,
+        Words(f"Binance USDⓈ-M Futures does not trade {symbol}.", f"A Binance USDⓈ-M Futures não negocia {symbol}."),
+    )
+
+
+def environment_unavailable(environment: str) -> Why:
+    """An account's environment that this installation has no exchange for."""
+    return _say(
+        Reason.ENVIRONMENT_UNAVAILABLE,
+        Words(f"This installation does not trade on {environment}.", f"Esta instalação não opera em {environment}."),
+    )
+
+
+def not_filled(status: str) -> Why:
+    """`status` is Binance's for the order."""
+    return _say(
+        Reason.NOT_FILLED,
+        Words(
+            f"The exchange let the order end as {status} without a fill: nobody took the other side.",
+            f"A corretora encerrou a ordem como {status} sem execução: ninguém assumiu o outro lado.",
+        ),
+    )
+
+
+def leverage_not_set(cause: Why | None) -> Why:
+    """The exchange gave no answer when the leverage was to be set."""
+    return caused(
+        Reason.EXCHANGE_UNAVAILABLE,
+        cause,
+        Words(
+            "The exchange did not answer when the leverage was to be set; nothing was ordered.",
+            "A corretora não respondeu quando a alavancagem seria ajustada; nada foi ordenado.",
+        ),
+    )
+
+
+def through_the_stop(refusal: Why) -> Why:
+    """The price was beyond the stop-loss before it stood."""
+    return caused(
+        Reason.UNPROTECTED_CLOSED,
+        refusal,
+        Words(
+            "The price was through the stop-loss before it could be placed; the position was closed at market.",
+            "O preço passou do stop loss antes que ele pudesse ser colocado; a posição foi fechada a mercado.",
+        ),
+    )
+
+
+def _say(reason: Reason, means: Words, code: int | None = None, said: str = "") -> Why:
+    words = means + " " + CATALOGUE[reason].remedy
+    return Why(reason, words + f" ({said})" if said else words, code, said)
