@@ -30,11 +30,11 @@ from shared.money import Amount
 _DEPTH_MAX = 8
 _MASK = "***"
 _DELAYED_SUFFIXES = ("_DL", "_DLY")  # TradingView's {{exchange}} where the chart's data is delayed
-_TICKER = re.compile(r"(BINANCE:)?(?P<symbol>.{1,40}?)(?P<perpetual>\.P)?", re.ASCII | re.IGNORECASE)
+_TICKER = re.compile(r"(BINANCE:)?(?P<symbol>.{1,40}?)(?P<perpetual>\.P|PERP)?", re.ASCII | re.IGNORECASE)
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _REMEDIES = {
     "action": "must be buy, sell, close or close_all",
-    "ticker": "must be a Binance symbol as TradingView writes it: BTCUSDT, BTCUSDT.P or BINANCE:BTCUSDT.P",
+    "ticker": "must be a Binance symbol as TradingView writes it, in quotes: BTCUSDT, BTCUSDT.P or BINANCE:BTCUSDT.P",
     "price": "must be a number above 0, or be left out",
     "alert_id": "must be a text of 1 to 200 characters without the secret or an unfilled {{placeholder}} in it",
     "time": "must be a moment like 2026-11-22T12:00:00Z; write {{timenow}}",
@@ -83,6 +83,12 @@ def _finished(text: str) -> str:
     return text
 
 
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str | None):
+        raise ValueError  # noqa: TRY004 - pydantic reads it
+    return value
+
+
 def _live(exchange: str) -> str:
     if exchange.upper().endswith(_DELAYED_SUFFIXES):
         raise ValueError
@@ -108,7 +114,7 @@ class Alert(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True, str_strip_whitespace=True)
 
     action: Action
-    ticker: str | None = None
+    ticker: Annotated[str | None, BeforeValidator(_only_text)] = None
     price: Annotated[Amount, Field(gt=0, max_digits=40, decimal_places=20)] | None = None
     alert_id: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_finished)] | None = None
     time: Annotated[AwareDatetime, BeforeValidator(_only_rfc_3339), AfterValidator(_in_utc)] | None = None
@@ -186,14 +192,14 @@ def read(payload: dict[str, Any], raw: bytes, bot: Bot, arrival: Arrival) -> Sig
 def symbol_of(ticker: str, market_type: MarketType) -> str | Refused:
     """Binance's symbol for a TradingView ticker: `BINANCE:BTCUSDT.P` is `BTCUSDT`.
 
-    A plain ticker suits both markets; `.P` is a perpetual contract, which a spot bot does not trade. Symbols are
-    ASCII letters and digits, or letters without case: Binance lists 测试USDT.
+    A plain ticker suits both markets; `.P`, in older alerts `PERP`, is a perpetual contract, which a spot bot does not
+    trade. Symbols are ASCII letters and digits, or letters without case (Binance lists 测试USDT), and not digits alone.
     """
     found = _TICKER.fullmatch(ticker)
-    if found is None or not all(_in_symbols(letter) for letter in found["symbol"]):
+    if found is None or found["symbol"].isdigit() or not all(_in_symbols(letter) for letter in found["symbol"]):
         return _refused("ticker")
     if found["perpetual"] and market_type == "spot":
-        return Refused("invalid_request", "ticker", "ticker: .P is a futures contract, and this bot trades spot.")
+        return Refused("invalid_request", "ticker", "ticker: this is a futures contract, and the bot trades spot.")
     return found["symbol"].upper()
 
 

@@ -105,6 +105,7 @@ async def test_what_is_no_json_object_is_422_and_counts_against_nobody(gateway: 
         ({"ticker": "OKX:BTCUSDT"}, "ticker"),
         ({"ticker": SECRET}, "ticker"),
         ({"ticker": None}, "ticker"),
+        ({"ticker": 12}, "ticker"),
         ({"price": 0}, "price"),
         ({"price": "a lot"}, "price"),
         ({"alert_id": "{{strategy.order.id}}"}, "alert_id"),
