@@ -4,14 +4,17 @@ import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, PositiveFloat, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import logging
 
 
 class CommonSettings(BaseSettings):
-    """What every process reads."""
+    """What every process reads.
+
+    `ask_again_after_s`: how long what was told may go unanswered before it is told again.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -19,6 +22,7 @@ class CommonSettings(BaseSettings):
     port: int
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
+    ask_again_after_s: PositiveFloat = 60.0
 
 
 def _only_rabbitmq(url: str) -> str:

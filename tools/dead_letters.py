@@ -58,6 +58,7 @@ async def replay(url: str, queue: Queue) -> int:
                 type=letter.type,
                 content_type=letter.content_type,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                reply_to=letter.reply_to,
             )
             await channel.default_exchange.publish(again, queue.name, mandatory=True)
             await letter.ack()

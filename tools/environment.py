@@ -55,6 +55,7 @@ def local(given: Mapping[str, str]) -> dict[str, str]:
         "LIVE_TRADING",
     )
     passed_on += ("BINANCE_FUTURES_URL", "BINANCE_SPOT_URL", "BINANCE_TESTNET_FUTURES_URL", "CALL_TIMEOUT_MS")
+    passed_on += ("ASK_AGAIN_AFTER_S",)
     chosen = {name: given[name] for name in (*defaults, *passed_on) if given.get(name)}
     return defaults | chosen
 

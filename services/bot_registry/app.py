@@ -61,7 +61,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
         parts=[
             database.running,
             lambda: first_administrator(settings, database, clock),
-            Relay(database, bus, clock).running,
+            Relay(database, bus, clock, settings.ask_again_after_s).running,
             key_check.running,
         ],
         waiting_for=[database.waiting_for],  # not the bus: without it the outbox waits,

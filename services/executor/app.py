@@ -11,11 +11,11 @@ from services.executor.settings import Settings
 from services.executor.store import Store
 from services.executor.timing import Timing
 from shared.bus import Bus
-from shared.bus.topology import JOBS
+from shared.bus.topology import EXECUTOR_RECEIPTS, JOBS
 from shared.clock import Clock
 from shared.contracts import Environment
 from shared.db.database import Database
-from shared.db.outbox import Relay
+from shared.db.outbox import Relay, on_receipts
 from shared.sealing import Opener
 from shared.service import Service
 
@@ -33,7 +33,8 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
         name="executor",
         parts=(
             database.running,
-            Relay(database, bus, clock).running,
+            Relay(database, bus, clock, settings.ask_again_after_s).running,
+            lambda: bus.consuming(EXECUTOR_RECEIPTS, on_receipts(database)),
             *(exchange.running for exchange in exchanges.values()),
             runner.running,
             lambda: bus.consuming(JOBS, on_jobs(store, runner.ring)),

@@ -20,8 +20,8 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
     """The ledger over a migrated database of schema `ledger` and a bus that the caller runs."""
     reader = Reader(database)
     feed = Feed(reader, settings.change_poll_ms)
-    facts = Facts(database, clock, written=feed.ring)
-    relay = Relay(database, bus, clock)
+    facts = Facts(database, clock, settings.ask_again_after_s, written=feed.ring)
+    relay = Relay(database, bus, clock, settings.ask_again_after_s)
     api = Api(database, reader, feed, heartbeat_s=settings.stream_heartbeat_s)
 
     def mount(app: web.Application) -> None:

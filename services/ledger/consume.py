@@ -1,6 +1,7 @@
 """Every fact of the house: sealed and projected, a batch in one transaction."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -8,7 +9,7 @@ from prometheus_client import Counter, Histogram
 from services.ledger import projection
 from services.ledger.store import batch
 from shared.clock import Clock
-from shared.contracts import Message
+from shared.contracts import Message, SignalReceived
 from shared.db.database import Database
 
 RECORDS = Counter("ledger_records_sealed", "Records sealed into the chain.")
@@ -20,10 +21,11 @@ log = structlog.get_logger()
 class Facts:
     """The handler of the ledger's queue."""
 
-    def __init__(self, database: Database, clock: Clock, written: Callable[[], None]) -> None:
-        """`written` is called after each commit."""
+    def __init__(self, database: Database, clock: Clock, ask_again_after_s: float, written: Callable[[], None]) -> None:
+        """`written` is called after each commit. A signal not dispatched after `ask_again_after_s` is told again."""
         self._database = database
         self._clock = clock
+        self._ask_again_after = timedelta(seconds=ask_again_after_s)
         self._written = written
 
     async def handle(self, messages: Sequence[Message]) -> None:
@@ -37,7 +39,11 @@ class Facts:
             before = await batch.load(tx, ids)
             after = projection.project(before, messages)
             end = await batch.save(tx, tail, after, now)
-            tx.publish(*projection.settled(before, after, now))
+            tx.publish(*projection.settled(before, after, messages, now))
+            tx.publish(*projection.undispatched(before, after, messages), not_before=now + self._ask_again_after)
+            await self._database.outbox.forget(
+                tx.connection, projection.newly_dispatched(before, after), (SignalReceived.TYPE,)
+            )
         self._written()
         BATCH.observe(len(messages))
         RECORDS.inc(len(after.executions))

@@ -23,6 +23,7 @@ from shared.contracts import (
     SignalSettled,
     SubscriptionChanged,
 )
+from shared.contracts import Signal as ReceivedSignal
 from shared.ids import derived
 
 RECORDED = (
@@ -168,8 +169,14 @@ def project(before: ReadModel, messages: Sequence[Message]) -> ReadModel:
     return after
 
 
-def settled(before: ReadModel, after: ReadModel, now: datetime) -> list[SignalSettled]:
-    """The signals that `after` settles and `before` had not; named after the signal, as it settles once."""
+def settled(before: ReadModel, after: ReadModel, messages: Sequence[Message], now: datetime) -> list[SignalSettled]:
+    """The signals that `after` settles, and those settled before whose sender asks again by telling them again.
+
+    Named after the signal, as it settles once.
+    """
+    told_again = {m.signal.signal_id for m in messages if isinstance(m, SignalReceived)}
+    asked = [s for s in before.signals.values() if s.signal_id in told_again and s.is_settled and s.received_at]
+    new = [s for id_, s in after.signals.items() if s.is_settled and not _is_settled(before.signals.get(id_))]
     return [
         SignalSettled(
             id=derived(SignalSettled.TYPE, signal.signal_id),
@@ -181,9 +188,37 @@ def settled(before: ReadModel, after: ReadModel, now: datetime) -> list[SignalSe
             failed_executions=signal.failed_executions,
             skipped_executions=signal.skipped_executions,
         )
-        for signal in after.signals.values()
-        if signal.is_settled and not ((old := before.signals.get(signal.signal_id)) and old.is_settled)
+        for signal in (*new, *asked)
     ]
+
+
+def _is_settled(signal: Signal | None) -> bool:
+    return signal is not None and signal.is_settled
+
+
+def undispatched(before: ReadModel, after: ReadModel, messages: Sequence[Message]) -> list[SignalReceived]:
+    """The signals heard of for the first time that the dispatcher may not have heard of."""
+    new = {
+        id_
+        for id_, signal in after.signals.items()
+        if signal.total_subscribers is None and signal.received_at and not _is_received(before.signals.get(id_))
+    }
+    return list({m.id: m for m in messages if isinstance(m, SignalReceived) and m.signal.signal_id in new}.values())
+
+
+def newly_dispatched(before: ReadModel, after: ReadModel) -> list[UUID]:
+    """The signals heard of before that are now known to be dispatched. A signal's id is its message's, too."""
+    return [
+        id_
+        for id_, signal in after.signals.items()
+        if signal.total_subscribers is not None
+        and (old := before.signals.get(id_)) is not None
+        and old.total_subscribers is None
+    ]
+
+
+def _is_received(signal: Signal | None) -> bool:
+    return signal is not None and signal.received_at is not None
 
 
 def body(execution: ExecutionFinished, recorded_at: datetime) -> dict[str, object]:
@@ -200,12 +235,14 @@ def sealed(body: Mapping[str, object]) -> dict[str, object]:
 def _apply(model: ReadModel, message: Message) -> None:
     match message:
         case SignalReceived():
-            _receive(model.signals, message)
+            _receive(model.signals, message.signal)
         case SignalDispatched():
             signal = model.signals.get(message.signal_id) or Signal(message.signal_id, message.bot_id)
             if signal.total_subscribers is None:
                 signal = replace(signal, total_subscribers=message.total_subscribers)
             model.signals[signal.signal_id] = signal
+            if message.signal is not None:
+                _receive(model.signals, message.signal)
         case PositionOpened():
             _open(model.positions, message)
         case PositionClosed():
@@ -218,8 +255,7 @@ def _apply(model: ReadModel, message: Message) -> None:
             )
 
 
-def _receive(signals: dict[UUID, Signal], message: SignalReceived) -> None:
-    received = message.signal
+def _receive(signals: dict[UUID, Signal], received: ReceivedSignal) -> None:
     signal = signals.get(received.signal_id) or Signal(received.signal_id, received.bot_id)
     if signal.received_at is None:
         signals[received.signal_id] = replace(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from services.webhook_gateway.directory import Directory
 from services.webhook_gateway.settling import Settling
+from services.webhook_gateway.unsettled import Unsettled
 from shared.bus import Handler
 from shared.contracts import BotChanged, Message, SignalSettled
 
 
-def handler(directory: Directory, settling: Settling) -> Handler:
+def handler(directory: Directory, settling: Settling, unsettled: Unsettled) -> Handler:
     """The handler of the gateway's queue."""
 
     async def handle(messages: Sequence[Message]) -> None:
@@ -17,5 +18,6 @@ def handler(directory: Directory, settling: Settling) -> Handler:
                 directory.learn(message.bot)
             elif isinstance(message, SignalSettled):
                 settling.announce(message)
+                unsettled.forget(message.signal_id)
 
     return handle

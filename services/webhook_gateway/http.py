@@ -17,6 +17,7 @@ from services.webhook_gateway.intake import Arrival, Bot, Refused
 from services.webhook_gateway.limits import Limits
 from services.webhook_gateway.settling import Settling, Waiter, asked_wait_s
 from services.webhook_gateway.source import Networks, source_of
+from services.webhook_gateway.unsettled import Unsettled
 from shared import ids
 from shared.bus import Bus, Envelope, PublishFailed, PublishUnknown
 from shared.clock import Clock
@@ -62,9 +63,16 @@ class Webhook:
     """Takes alerts."""
 
     def __init__(
-        self, directory: Directory, limits: Limits, settling: Settling, bus: Bus, clock: Clock, trusted: Networks
+        self,
+        directory: Directory,
+        limits: Limits,
+        settling: Settling,
+        unsettled: Unsettled,
+        bus: Bus,
+        clock: Clock,
+        trusted: Networks,
     ) -> None:
-        self._directory, self._limits, self._settling = directory, limits, settling
+        self._directory, self._limits, self._settling, self._unsettled = directory, limits, settling, unsettled
         self._bus, self._clock, self._trusted = bus, clock, trusted
 
     def routes(self) -> list[Route]:
@@ -127,9 +135,11 @@ class Webhook:
 
     async def _publish(self, message: SignalReceived) -> None:
         signal = message.signal
+        self._unsettled.remember(message)
         try:
             await self._bus.publish([Envelope.of(message)], within_s=_PUBLISH_WITHIN_S)
         except (PublishFailed, PublishUnknown) as error:
+            self._unsettled.forget(signal.signal_id)
             self._limits.give_back(signal.bot_id)
             log.error("signal_not_published", signal_id=str(signal.signal_id), reason=str(error))
             raise _unavailable("The alert could not be stored.") from None

@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Histogram
 
 ALERTS = Counter("webhook_alerts_total", "Alerts by what became of them.", ["outcome"])
+TOLD_AGAIN = Counter("webhook_signals_told_again", "Signals published again because their end was not heard.")
 ACKNOWLEDGEMENT_SECONDS = Histogram(
     "webhook_acknowledgement_seconds",
     "From the headers of an accepted alert to the confirmation of the broker.",

@@ -86,6 +86,8 @@ class _Line:
 class InProcessBus:
     """One bus for all services of this process; enter it once."""
 
+    gives_receipts = False  # `publish` returns when all is settled
+
     def __init__(self, queues: Sequence[Queue] = QUEUES) -> None:
         self._lines = {queue: _Line() for queue in queues if not queue.broadcast}
         self._copies: dict[Queue, list[_Line]] = {queue: [] for queue in queues if queue.broadcast}

@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contracts import BotChanged, ExecutionRequested, SignalReceived, SignalSettled
+from shared.contracts import BotChanged, ExecutionRequested, ReceiptGiven, SignalReceived, SignalSettled
 
 
 class Exchange(StrEnum):
-    """Where messages are published. `jobs` carries sealed credentials: only executors may read from it."""
+    """Where messages are published. `jobs` carries sealed credentials: only executors may read from it.
+
+    `receipts` carries what the bus says of messages, never what is in them.
+    """
 
     FACTS = "facts"
     JOBS = "jobs"
+    RECEIPTS = "receipts"
     DEAD = "dead"
 
 
@@ -47,9 +51,20 @@ LEDGER = Queue("ledger.facts", Exchange.FACTS, ("*",), batch_max=500, single_act
 GATEWAY = Queue(
     "webhook_gateway.events", Exchange.FACTS, (BotChanged.TYPE, SignalSettled.TYPE), batch_max=50, broadcast=True
 )
-QUEUES = (SIGNALS, JOBS, LEDGER, GATEWAY)
+REGISTRY_RECEIPTS = Queue("bot_registry.receipts", Exchange.RECEIPTS, (ReceiptGiven.TYPE,), batch_max=20)
+EXECUTOR_RECEIPTS = Queue("executor.receipts", Exchange.RECEIPTS, (ReceiptGiven.TYPE,), batch_max=20)
+QUEUES = (SIGNALS, JOBS, LEDGER, GATEWAY, REGISTRY_RECEIPTS, EXECUTOR_RECEIPTS)
+
+_NEWS = (BotChanged.TYPE, SignalSettled.TYPE, ReceiptGiven.TYPE)  # who misses them learns it otherwise
 
 
 def exchange_of(type_: str) -> Exchange:
     """The exchange that a type of message is published to."""
-    return Exchange.JOBS if type_ == ExecutionRequested.TYPE else Exchange.FACTS
+    return {ExecutionRequested.TYPE: Exchange.JOBS, ReceiptGiven.TYPE: Exchange.RECEIPTS}.get(type_, Exchange.FACTS)
+
+
+def answered_by(type_: str) -> Queue | None:
+    """The queue whose consumer gives the receipt until which a sender keeps such a message; null: none is needed."""
+    if type_ in _NEWS:
+        return None
+    return {ExecutionRequested.TYPE: JOBS, SignalReceived.TYPE: SIGNALS}.get(type_, LEDGER)

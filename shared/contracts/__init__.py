@@ -27,6 +27,7 @@ from shared.contracts.executions import (
     WhenSymbolHeld,
     WorkingType,
 )
+from shared.contracts.receipts import ReceiptGiven
 from shared.contracts.registry import BotChanged, BotEntry, BotStatus, EncryptedSecret, SubscriptionChanged
 from shared.contracts.signals import Action, Signal, SignalDispatched, SignalReceived, SignalSettled
 
@@ -42,6 +43,7 @@ MESSAGES: dict[str, type[Message]] = {
         PositionClosed,
         BotChanged,
         SubscriptionChanged,
+        ReceiptGiven,
     )
 }
 
@@ -92,6 +94,7 @@ __all__ = [
     "OnOpposite",
     "PositionClosed",
     "PositionOpened",
+    "ReceiptGiven",
     "Signal",
     "SignalDispatched",
     "SignalReceived",

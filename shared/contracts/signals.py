@@ -53,13 +53,17 @@ class SignalReceived(Message):
 
 
 class SignalDispatched(Message):
-    """The dispatcher turned a signal into jobs, one per active subscription, or found it a duplicate."""
+    """The dispatcher turned a signal into jobs, one per active subscription, or found it a duplicate.
+
+    `signal` says it again for whoever lost `signal.received`; null from a dispatcher of an earlier release.
+    """
 
     TYPE: ClassVar[str] = "signal.dispatched.v1"
     signal_id: UUID
     bot_id: UUID
     total_subscribers: int
     duplicate_of: UUID | None = None
+    signal: Signal | None = None
 
 
 class SignalSettled(Message):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
@@ -25,11 +26,11 @@ class Transaction:
     """One transaction: statements through `connection`, messages through `publish`. Both commit or neither."""
 
     connection: AsyncConnection
-    messages: list[Message] = field(default_factory=list)
+    messages: list[tuple[Message, datetime | None]] = field(default_factory=list)
 
-    def publish(self, *messages: Message) -> None:
-        """Have these messages published after the commit, at least once."""
-        self.messages.extend(messages)
+    def publish(self, *messages: Message, not_before: datetime | None = None) -> None:
+        """Have these messages published after the commit (and not before that moment), at least once."""
+        self.messages.extend((message, not_before) for message in messages)
 
 
 class Database:

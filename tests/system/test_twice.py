@@ -27,6 +27,7 @@ class Duplicator:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self.gives_receipts = bus.gives_receipts
         self.twice = 0
 
     def running(self) -> AbstractAsyncContextManager[None]:

@@ -16,7 +16,7 @@ async def main(settings: Settings) -> None:
     """Dispatch until told to stop."""
     database = Database(settings.database_url, "registry")
     bus = RabbitBus(settings.amqp_url, "bot_registry.dispatcher")
-    service = build(database, bus, SystemClock())
+    service = build(database, bus, SystemClock(), settings.ask_again_after_s)
     service = replace(service, parts=[bus.running, *service.parts])
     await server.run([service], settings.host, settings.port)
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -388,10 +388,10 @@ async def test_the_running_dispatcher_takes_a_signal_from_the_bus_and_its_jobs_a
     active = await subscribe(database, await accounts(database, 3))
     bus, heard = InProcessBus(), list[Message]()
     service = app.build(database, bus, SystemClock())
-    async with bus.running(), listening(bus, heard):
-        database_part, relay, consumer = (part() for part in service.parts)
-        async with database_part, relay, consumer:
-            await bus.publish([Envelope.of(a_signal("one"))], within_s=5)
+    async with bus.running(), listening(bus, heard), AsyncExitStack() as stack:
+        for part in service.parts:
+            await stack.enter_async_context(part())
+        await bus.publish([Envelope.of(a_signal("one"))], within_s=5)
     assert {job.subscription_id for job in jobs_in(heard)} == set(active)
     assert [message.total_subscribers for message in heard if isinstance(message, SignalDispatched)] == [3]
     async with database.transaction() as tx:

@@ -25,7 +25,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
         name="watcher",
         parts=(
             database.running,
-            Relay(database, bus, clock).running,
+            Relay(database, bus, clock, settings.ask_again_after_s).running,  # an executor hears the receipts
             *(exchange.running for exchange in exchanges.values()),
             watcher.running,
         ),

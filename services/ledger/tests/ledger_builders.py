@@ -59,7 +59,7 @@ def received(signal_id: UUID, *, bot_id: UUID = BOT, after_s: float = 0) -> Sign
         received_at=T0 + timedelta(seconds=after_s),
         body_digest="0" * 64,
     )
-    return SignalReceived(id=derived("received", signal_id), occurred_at=T0, signal=signal, payload={})
+    return SignalReceived(id=signal_id, occurred_at=T0, signal=signal, payload={})  # the id as the gateway gives it
 
 
 def dispatched(signal_id: UUID, total: int, *, bot_id: UUID = BOT) -> SignalDispatched:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,7 +25,7 @@ from shared.errors import Transient
 
 @pytest.fixture
 def facts(database: Database, clock: HandClock) -> Facts:
-    return Facts(database, clock, written=lambda: None)
+    return Facts(database, clock, 60, written=lambda: None)
 
 
 async def rows(database: Database, table: Table) -> list[dict[str, Any]]:
@@ -80,8 +81,8 @@ async def test_shuffled_and_repeated_facts_give_the_same_tables_and_settle_once(
         21: True,
         22: False,
     }
-    settled = [message.signal_id.int for message in await left(database) if isinstance(message, SignalSettled)]
-    assert sorted(settled) == [1, 2]
+    settled = {message.signal_id.int for message in await left(database) if isinstance(message, SignalSettled)}
+    assert settled == {1, 2}
     assert await audit.verify(database) == audit.Verdict(5, None)
 
 
@@ -109,7 +110,7 @@ async def test_a_batch_of_five_hundred_costs_few_statements(database: Database, 
 
 
 async def test_two_writers_at_once_make_one_chain(database: Database, clock: HandClock) -> None:
-    writers = [Facts(database, clock, written=lambda: None) for _ in range(2)]
+    writers = [Facts(database, clock, 60, written=lambda: None) for _ in range(2)]
     signal_id = uuid4()
     batches = [[finished(signal_id, UUID(int=number)) for number in range(at, at + 20)] for at in range(0, 100, 10)]
     await asyncio.gather(*(writers[number % 2].handle(batch) for number, batch in enumerate(batches)))
@@ -141,3 +142,24 @@ async def test_nothing_is_sealed_over_a_foreign_record_and_nothing_is_lost(datab
     with pytest.raises(Transient, match="did not seal"):
         await facts.handle([finished(uuid4(), uuid4(), ticker="ETHUSDT")])
     assert len(await rows(database, executions)) == 1
+
+
+async def test_a_signal_is_kept_whole_to_be_told_again_until_it_is_dispatched(
+    database: Database, facts: Facts, clock: HandClock
+) -> None:
+    fact = received(uuid4()).model_copy(update={"payload": {"comment": "as it came", "price": 95234.5}})
+    for _ in range(2):
+        await facts.handle([fact])
+    (row,) = await rows(database, outbox)
+    assert parse(row["type"], row["body"]) == fact
+    assert row["claimed_until"] == clock.now() + timedelta(seconds=60), "not before its time"
+    await facts.handle([dispatched(fact.signal.signal_id, 3)])
+    assert await left(database) == []
+
+
+async def test_a_signal_dispatched_already_is_not_kept(database: Database, facts: Facts) -> None:
+    signal_ids = [uuid4(), uuid4()]
+    await facts.handle([received(signal_ids[0]), dispatched(signal_ids[0], 3)])
+    await facts.handle([dispatched(signal_ids[1], 3)])
+    await facts.handle([received(signal_ids[1])])
+    assert await left(database) == []

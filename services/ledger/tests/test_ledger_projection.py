@@ -31,7 +31,7 @@ def play(batches: list[list[Message]]) -> tuple[ReadModel, list[SignalSettled]]:
     model, left = ReadModel(), []
     for batch in batches:
         after = project(model, batch)
-        left += settled(model, after, T0)
+        left += settled(model, after, batch, T0)
         model.sealed |= {execution.execution_id for execution in after.executions}
         model.executions += after.executions
         model.signals |= after.signals
@@ -54,7 +54,10 @@ def test_any_order_with_any_duplicates_gives_the_same_read_model_and_settles_onc
         expected.sealed,
     )
     assert len(model.executions) == len(model.sealed)
-    assert sorted(message.signal_id for message in left) == SIGNALS[:2]
+    # told a second time only to a sender who asks, by telling the signal a second time
+    assert sorted({message.signal_id for message in left}) == SIGNALS[:2]
+    assert len({message.id for message in left}) == 2
+    assert len(left) <= 2 + facts.count(FACTS[0])
 
 
 def test_a_settled_signal_tells_its_counts() -> None:
@@ -62,6 +65,17 @@ def test_a_settled_signal_tells_its_counts() -> None:
     first = next(message for message in left if message.signal_id == SIGNALS[0])
     counts = (first.successful_executions, first.failed_executions, first.skipped_executions)
     assert (first.bot_id, first.total_subscribers, counts) == (BOT, 4, (2, 1, 1))
+
+
+def test_a_settled_signal_that_is_told_again_is_answered_again() -> None:
+    _, left = play([FACTS, [dispatched(SIGNALS[0], 4)], [received(SIGNALS[0])]])
+    assert [message.signal_id for message in left if message.signal_id == SIGNALS[0]] == [SIGNALS[0]] * 2
+
+
+def test_a_lost_signal_is_known_from_its_dispatching() -> None:
+    lost = received(SIGNALS[0])
+    fact = dispatched(SIGNALS[0], 1).model_copy(update={"signal": lost.signal})
+    assert play([[fact]])[0] == play([[lost], [dispatched(SIGNALS[0], 1)]])[0]
 
 
 def test_a_signal_without_subscribers_settles_at_once() -> None:

@@ -68,6 +68,7 @@ class FakeBus:
     failure: Exception | None = None
     on_publish: Callable[[SignalReceived], Awaitable[None]] | None = None
     handler: Handler | None = None
+    gives_receipts: bool = False
 
     async def publish(self, envelopes: Sequence[Envelope], *, within_s: float) -> None:
         if self.failure is not None:

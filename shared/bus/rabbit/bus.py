@@ -18,7 +18,10 @@ from shared.bus.rabbit.consumer import Consumer
 from shared.bus.rabbit.declare import EXCHANGES, declare, declaring
 from shared.bus.rabbit.link import Link, Lost, losing
 from shared.bus.topology import QUEUES, Exchange, exchange_of
+from shared.clock import SystemClock
+from shared.contracts import ReceiptGiven
 from shared.errors import Transient
+from shared.ids import fresh
 from shared.service import background
 
 _PORTS = {"amqp": 5672, "amqps": 5671}
@@ -35,6 +38,8 @@ class _Channels:
 
 class RabbitBus:
     """The bus of separate processes."""
+
+    gives_receipts = True
 
     def __init__(self, url: str, name: str, queues: Sequence[Queue] = QUEUES) -> None:
         """`url` with user, password and virtual host; `name` is shown to the broker's operator."""
@@ -104,6 +109,13 @@ class RabbitBus:
             except (PublishFailed, PublishUnknown) as error:
                 raise Transient(f"{self._broker}: {error}") from error
 
+    def _give_receipt(self, queue: Queue, settled: Sequence[Envelope]) -> None:
+        """Say what is settled. One that gets lost is missed by its sender, who asks, and gets another."""
+        ids = tuple(envelope.id for envelope in settled if envelope.wants_receipt)
+        if ids and (channels := self._publishing.current) is not None:
+            receipt = ReceiptGiven(id=fresh(), occurred_at=SystemClock().now(), queue=queue.name, message_ids=ids)
+            self._start(channels.live, Envelope.of(receipt))
+
     async def _open_channels(self, connection: AbstractConnection, lost: asyncio.Event) -> _Channels:
         async with declaring(connection) as channel:
             for exchange, kind in EXCHANGES.items():
@@ -120,7 +132,7 @@ class RabbitBus:
     @asynccontextmanager
     async def consuming(self, queue: Queue, handler: Handler) -> AsyncIterator[None]:
         """Consume for the length of the block, across reconnections. See shared.bus.Bus."""
-        consumer = Consumer(self._consuming, queue, Settler(queue, handler, self._bury))
+        consumer = Consumer(self._consuming, queue, Settler(queue, handler, self._bury), self._give_receipt)
         self._consumers.add(consumer)
         try:
             async with background(f"{queue.name} consumer", consumer.run):
@@ -147,6 +159,7 @@ async def _send(
         content_type="application/json",
         delivery_mode=DeliveryMode.PERSISTENT,
         headers=dict(headers),
+        reply_to=str(Exchange.RECEIPTS) if envelope.wants_receipt else None,
     )
     try:
         with losing():

@@ -1,6 +1,7 @@
 """Consuming one queue, across reconnections."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 import structlog
@@ -10,6 +11,7 @@ from shared.bus import Envelope, Queue
 from shared.bus.delivery import Settler
 from shared.bus.rabbit.declare import declare, declaring
 from shared.bus.rabbit.link import RECONNECT_AFTER_S, Link, Lost, losing
+from shared.bus.topology import Exchange
 from shared.ids import derived
 
 log = structlog.get_logger()
@@ -18,13 +20,20 @@ log = structlog.get_logger()
 class Consumer:
     """One consumer of one queue: takes what has arrived, a batch at a time."""
 
-    def __init__(self, link: Link[AbstractConnection], queue: Queue, settler: Settler) -> None:
+    def __init__(
+        self,
+        link: Link[AbstractConnection],
+        queue: Queue,
+        settler: Settler,
+        give_receipt: Callable[[Queue, Sequence[Envelope]], None],
+    ) -> None:
         self.attached = asyncio.Event()
         self._idle = asyncio.Lock()
         self._link = link
         self._queue = queue
         self._name = f"{queue.name}.{uuid4()}" if queue.broadcast else queue.name
         self._settler = settler
+        self._give_receipt = give_receipt
 
     def waiting_for(self) -> str | None:
         """What keeps messages from being settled, null when nothing does."""
@@ -62,8 +71,10 @@ class Consumer:
                 batch = await _take(inbox, self._queue.batch_max)
                 async with self._idle:
                     # not settled means told to stop: we are cancelled next, and closing the channel hands it all back
-                    if await self._settler.settle([_envelope(message) for message in batch]):
+                    envelopes = [_envelope(message) for message in batch]
+                    if await self._settler.settle(envelopes):
                         await batch[-1].ack(multiple=True)
+                        self._give_receipt(self._queue, envelopes)
 
 
 _Inbox = asyncio.Queue[AbstractIncomingMessage | None]  # None: the channel or the consumer is gone
@@ -86,4 +97,4 @@ def _envelope(message: AbstractIncomingMessage) -> Envelope:
         id_ = UUID(message.message_id)
     except (TypeError, ValueError):
         id_ = derived("foreign message", message.message_id, message.body.hex())
-    return Envelope(id_, message.type or "", message.body)
+    return Envelope(id_, message.type or "", message.body, message.reply_to == Exchange.RECEIPTS)

@@ -16,6 +16,7 @@ _EXPIRES_MS = 60_000
 EXCHANGES = {
     Exchange.FACTS: ExchangeType.TOPIC,  # bound by prefix too
     Exchange.JOBS: ExchangeType.DIRECT,
+    Exchange.RECEIPTS: ExchangeType.DIRECT,
     Exchange.DEAD: ExchangeType.DIRECT,
 }
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import aio_pika
 import pytest
@@ -12,7 +14,8 @@ from shared.bus import Envelope, Poison, PublishFailed, PublishUnknown
 from shared.bus.rabbit import RabbitBus
 from shared.bus.tests.conftest import rabbitmqctl
 from shared.bus.tests.support import Gate, Inbox, Wire, bot_changed, enveloped, eventually, requested, subscribed, wire
-from shared.bus.topology import GATEWAY, JOBS, LEDGER, QUEUES, SIGNALS
+from shared.bus.topology import EXECUTOR_RECEIPTS, GATEWAY, JOBS, LEDGER, QUEUES, SIGNALS
+from shared.contracts import Message, ReceiptGiven
 
 _SHOWN = ("name", "durable", "arguments")
 
@@ -277,3 +280,37 @@ async def test_queues_are_durable_and_replicated_and_a_broadcast_copy_goes_a_min
     assert copies
     for copy in copies:
         assert arguments[copy]["x-expires"] == 60_000
+
+
+async def test_what_wants_a_receipt_gets_one_when_it_is_settled_or_parked(broker_url: str) -> None:
+    bus, receipts = RabbitBus(broker_url, "test"), Receipts()
+    good, bad, silent = requested(), requested(), requested()
+    settled = Inbox()
+
+    async def handle(messages: Sequence[Message]) -> None:
+        assert good.id not in receipts.ids, "not before it is settled"
+        if bad in messages:
+            raise Poison("no such market")
+        await settled(messages)
+
+    async with bus.running(), bus.consuming(EXECUTOR_RECEIPTS, receipts), bus.consuming(JOBS, handle):
+        envelopes = [replace(envelope, wants_receipt=True) for envelope in enveloped([good, bad])]
+        await bus.publish([*envelopes, Envelope.of(silent)], within_s=5)
+        await settled.has(good, silent)
+        await eventually(lambda: {good.id, bad.id} <= set(receipts.ids))
+    assert receipts.queues == {JOBS.name}
+    assert silent.id not in receipts.ids
+
+
+class Receipts:
+    """A handler that remembers what it was told of."""
+
+    def __init__(self) -> None:
+        self.ids: list[UUID] = []
+        self.queues: set[str] = set()
+
+    async def __call__(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            assert isinstance(message, ReceiptGiven)
+            self.ids += message.message_ids
+            self.queues.add(message.queue)

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 
 from shared.bus import Envelope, PublishFailed, PublishUnknown
 from shared.bus.inprocess import InProcessBus
-from shared.bus.topology import LEDGER
-from shared.contracts import Message, SubscriptionChanged, dump
+from shared.bus.topology import JOBS, LEDGER
+from shared.contracts import Message, ReceiptGiven, SubscriptionChanged, dump
 from shared.db.database import Database
-from shared.db.outbox import Relay
+from shared.db.outbox import Relay, on_receipts
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -55,6 +55,19 @@ def hand_clock() -> HandClock:
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def broker() -> Recorder:
+    """A broker, which may lose what it has confirmed."""
+    recorder = Recorder()
+    recorder.gives_receipts = True
+    return recorder
+
+
+def receipt(queue: str, *messages: Message) -> ReceiptGiven:
+    ids = tuple(message.id for message in messages)
+    return ReceiptGiven(id=uuid4(), occurred_at=NOON, queue=queue, message_ids=ids)
 
 
 def some(number: int) -> list[SubscriptionChanged]:
@@ -196,3 +209,69 @@ async def test_over_the_in_process_bus_a_row_is_gone_only_when_its_receiver_has_
         assert await left(database) == 1
         let_go.set()
         await until_empty(database)
+
+
+async def test_what_the_broker_has_is_kept_until_its_receiver_has_it(
+    database: Database, broker: Recorder, hand_clock: HandClock
+) -> None:
+    messages = some(3)
+    await store(database, messages)
+    relay = Relay(database, broker, hand_clock)
+    assert await relay._publish_batch()
+    assert not await relay._publish_batch(), "nothing is told again before its time"
+    assert all(envelope.wants_receipt for envelope in broker.published)
+    await on_receipts(database)([receipt(LEDGER.name, *messages[:2]), receipt(JOBS.name, messages[2])])
+    assert await left(database) == 1, "the third waits for the ledger's receipt, not for another's"
+    await on_receipts(database)([receipt(LEDGER.name, messages[2])])
+    assert await left(database) == 0
+
+
+async def test_what_nobody_gives_a_receipt_for_is_told_again_after_longer_and_longer_pauses(
+    database: Database, broker: Recorder, hand_clock: HandClock
+) -> None:
+    (message,) = some(1)
+    await store(database, [message])
+    relays = [Relay(database, broker, hand_clock, again_after_s=60) for _ in range(2)]
+    told_at_s = []
+    for second in range(0, 9_000, 20):
+        hand_clock.moment = NOON + timedelta(seconds=second)
+        told = [await relay._publish_batch() for relay in relays]
+        assert sum(told) <= 1, "two relays do not tell it twice"
+        told_at_s += [second] * sum(told)
+    # a look every 20 s: the first after 60 s has passed, then 240, 960, 3600
+    assert told_at_s == [0, 80, 340, 1320, 4940, 8560]
+    assert broker.ids == [message.id] * 6
+
+
+async def test_a_receipt_that_comes_before_its_message_is_known_to_be_confirmed_counts(
+    database: Database, broker: Recorder, hand_clock: HandClock
+) -> None:
+    (message,) = some(1)
+    await store(database, [message])
+    broker.stuck = asyncio.Event()
+    telling = asyncio.create_task(Relay(database, broker, hand_clock)._publish_batch())
+    await until(lambda: len(broker.ids) == 1)
+    await on_receipts(database)([receipt(LEDGER.name, message)])
+    broker.stuck.set()
+    assert await telling
+    assert await left(database) == 0
+
+
+async def test_receipts_and_relays_at_once_lock_nobody_out(
+    database: Database, make_database: Callable[[str], Database], broker: Recorder, hand_clock: HandClock
+) -> None:
+    messages = some(2_000)
+    await store(database, messages)
+    other = make_database("ledger")
+    relays = [Relay(each, broker, hand_clock) for each in (database, other)]
+
+    async def answer() -> None:
+        for at in range(0, len(messages), 100):
+            batch = messages[at : at + 100]
+            await until(lambda batch=batch: {m.id for m in batch} <= set(broker.ids))  # type: ignore[misc]  # typed above
+            await on_receipts(database)([receipt(LEDGER.name, *reversed(batch))])
+
+    async with relays[0].running(), relays[1].running():
+        await answer()
+    assert await left(database) == 0
+    assert len(broker.ids) == len(messages)
