@@ -16,10 +16,11 @@ from services.paper_exchange.futures.symbols import SYMBOLS
 from services.paper_exchange.http import Gate
 from services.paper_exchange.keyring import Keyring
 from services.paper_exchange.settings import Settings
+from services.paper_exchange.spot.model import Market as SpotMarket
 from services.paper_exchange.store import SAVE_EVERY_S, Store
 from services.paper_exchange.stream import Hub
 
-FIRST_ID = 30_000_000_000
+FIRST_ID, FIRST_SPOT_ID = 30_000_000_000, 6_000_000_000
 EXPIRE_EVERY_S = 5
 GATE = web.AppKey("gate", Gate)
 log = structlog.get_logger()
@@ -37,13 +38,14 @@ def build(settings: Settings, clock: Callable[[], int] = now_ms) -> web.Applicat
     """
     market = Market({name: symbol.start_price for name, symbol in SYMBOLS.items()}, FIRST_ID)
     hub = Hub(clock)
-    gate = Gate(market, Keyring(), hub, clock, enforce_weight=settings.paper_enforce_weight)
+    spot_market = SpotMarket(market.prices, market.books, FIRST_SPOT_ID)
+    gate = Gate(market, spot_market, Keyring(), hub, clock, enforce_weight=settings.paper_enforce_weight)
     app = web.Application(client_max_size=1 << 20)
     app[GATE] = gate
     app.add_routes(Controls(gate).routes())
     for path in ("/private/ws", "/private/ws/{listen_key}", "/private/stream", "/ws", "/ws/{listen_key}", "/stream"):
         app.router.add_get(path, hub.serve)
-    for prefix in ("/fapi", "/sapi"):
+    for prefix in ("/fapi", "/api", "/sapi"):
         app.router.add_route("*", prefix + "/{rest:.*}", gate.serve)
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/readyz", _alive)
@@ -91,20 +93,20 @@ def _keep_state(folder: Path) -> Callable[[web.Application], AsyncIterator[None]
 
     async def keep(app: web.Application) -> AsyncIterator[None]:
         gate, store = app[GATE], Store(folder)
-        log.info("snapshot_loaded", accounts=store.load(gate.market, gate.keyring))
+        log.info("snapshot_loaded", accounts=store.load(gate.market, gate.spot_market, gate.keyring))
 
         async def save() -> None:
             # Ends by itself after on_shutdown: cancelling would let go of a write that is still running in its thread.
             while not gate.stopping.is_set():
                 await asyncio.sleep(SAVE_EVERY_S)
                 if gate.changed:
-                    await store.save(gate.market, gate.keyring, gate.changed)
+                    await store.save(gate.market, gate.spot_market, gate.keyring, gate.changed)
 
         saver = asyncio.create_task(save())
         yield
         gate.stopping.set()
         await saver
-        await store.save(gate.market, gate.keyring, gate.changed)
+        await store.save(gate.market, gate.spot_market, gate.keyring, gate.changed)
         store.close()
 
     return keep

@@ -6,6 +6,7 @@ Unprotected: never for the public internet.
 import asyncio
 import json
 import secrets
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -19,6 +20,11 @@ from services.paper_exchange.futures.model import Account, Json
 from services.paper_exchange.futures.moves import move
 from services.paper_exchange.http import JSON, Gate
 from services.paper_exchange.keyring import Key
+from services.paper_exchange.spot import model as spot
+from services.paper_exchange.spot import render as spot_render
+from services.paper_exchange.spot.moves import settle
+from services.paper_exchange.spot.statements import balances
+from services.paper_exchange.spot.symbols import QUOTE as USDT
 
 BALANCE_DEFAULT = Decimal(10_000)  # USDT
 BALANCE_MAX = Decimal(10) ** 12
@@ -55,6 +61,7 @@ class Controls:
         key = Key(secrets.token_hex(32), secrets.token_hex(32), now_ms, can_withdraw=_flag(wish, "can_withdraw"))
         self.gate.keyring.add(key)
         self.gate.market.add(Account(key.api_key, balance, now_ms, hedge_mode=_flag(wish, "hedge_mode")))
+        self.gate.spot_market.add(spot.Account(key.api_key, now_ms, {USDT: balance}))
         self.gate.changed.add(key.api_key)
         return _json({"api_key": key.api_key, "api_secret": key.api_secret}, 201)
 
@@ -79,9 +86,8 @@ class Controls:
         if not 0 < price < BALANCE_MAX:
             raise _problem(422, "invalid", "price must be greater than 0")
         async with self.moving:
-            for step, account in enumerate(move(self.gate.market, symbol, price, self.gate.clock()), 1):
-                self.gate.changed.add(account.api_key)
-                self.gate.hub.publish(account)
+            for step, api_key in enumerate(self._move(symbol, price), 1):
+                self.gate.changed.add(api_key)
                 if step % ACCOUNTS_PER_STEP == 0:
                     await asyncio.sleep(0)
         self.gate.changed.add("")
@@ -100,6 +106,16 @@ class Controls:
         """DELETE all thin books."""
         self.gate.market.books.books.clear()
         return _json({"books": 0})
+
+    def _move(self, symbol: str, price: Decimal) -> Iterator[str]:
+        """Move both markets and settle, one by one, the accounts concerned; the key of each is yielded."""
+        gate, now_ms = self.gate, self.gate.clock()
+        before = gate.market.prices[symbol]
+        for account in move(gate.market, symbol, price, now_ms):
+            gate.hub.publish(account)
+            yield account.api_key
+        for wallet in settle(gate.spot_market, symbol, before, now_ms):
+            yield wallet.api_key
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """POST one line of the fault script, see `faults`."""
@@ -145,6 +161,18 @@ def describe(gate: Gate, key: Key, account: Account) -> Json:
         "open_algo_orders": [render.algo_open(algo) for algo in account.open_algos.values()],
         "orders": orders + algos,
         "trades": [render.trade(trade) for fills in account.trades.values() for trade in fills],
+        "spot": describe_spot(gate.spot_market.accounts[account.api_key]),
+    }
+
+
+def describe_spot(wallet: spot.Account) -> Json:
+    """The spot half of a customer; its rows are Binance's own."""
+    return {
+        "balances": balances(wallet, omit_zero=True),
+        "open_orders": [spot_render.queried(order) for order in wallet.open_orders.values()],
+        "order_lists": [spot_render.order_list(wallet, row) for row in wallet.lists.values()],
+        "orders": [spot_render.queried(order) for order in wallet.orders.values()],
+        "trades": [spot_render.trade(trade) for fills in wallet.trades.values() for trade in fills],
     }
 
 

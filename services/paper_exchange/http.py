@@ -9,17 +9,18 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
+from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.faults import NEVER_ANSWERS, Fault, FaultScript
-from services.paper_exchange.futures.model import ZERO, Account, Market
-from services.paper_exchange.futures.routes import ROUTES, Call, Endpoint, Security
-from services.paper_exchange.keyring import Key, Keyring, permissions
-from services.paper_exchange.limits import OrderCount, WeightCount
+from services.paper_exchange.futures.model import Market
+from services.paper_exchange.keyring import Key, Keyring
 from services.paper_exchange.signing import Params, check_signature, check_window, read_params, text
+from services.paper_exchange.spot.model import Market as SpotMarket
 from services.paper_exchange.stream import Hub
+from services.paper_exchange.venue import Venue
+from services.paper_exchange.venues import NO_KEY, futures_venue, spot_venue, wallet_venue
 
 SILENCE_MS_MAX = 60_000  # how long a faulty connection is kept open without an answer
-NOBODY, NO_KEY = Account("", ZERO, 0), Key("", "", 0)
 JSON = "application/json"
 Answer = tuple[int, Any, dict[str, str]]
 
@@ -41,27 +42,31 @@ class Asked:
 
 
 class Gate:
-    """Serves /fapi and /sapi. Everything between reading a request and writing its answer happens in one step."""
+    """Serves /fapi, /api and /sapi. Between reading a request and writing its answer everything happens in one step."""
 
     def __init__(
-        self, market: Market, keyring: Keyring, hub: Hub, clock: Callable[[], int], *, enforce_weight: bool = False
+        self,
+        market: Market,
+        spot_market: SpotMarket,
+        keyring: Keyring,
+        hub: Hub,
+        clock: Callable[[], int],
+        *,
+        enforce_weight: bool = False,
     ) -> None:
-        self.market, self.keyring, self.hub, self.clock = market, keyring, hub, clock
+        self.market, self.spot_market = market, spot_market
+        self.keyring, self.hub, self.clock = keyring, hub, clock
         self.faults = FaultScript()
-        self.weights = WeightCount(enforced=enforce_weight)
-        self.order_counts: dict[str, OrderCount] = {}
         self.changed: set[str] = set()
         self.stopping = asyncio.Event()
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "paper_exchange_requests", "REST requests", ["method", "path", "status"], registry=self.registry
         )
-        self.endpoints = {
-            **ROUTES,
-            ("GET", "/sapi/v1/account/apiRestrictions"): Endpoint(lambda call: permissions(call.key)),
-            ("POST", "/fapi/v1/listenKey"): _keyed(hub.create),
-            ("PUT", "/fapi/v1/listenKey"): _keyed(hub.extend),
-            ("DELETE", "/fapi/v1/listenKey"): _keyed(hub.close),
+        self.venues = {
+            "fapi": futures_venue(market, hub, enforced=enforce_weight),
+            "api": spot_venue(spot_market, enforced=enforce_weight),
+            "sapi": wallet_venue(enforced=enforce_weight),
         }
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -80,42 +85,45 @@ class Gate:
     def _answer(self, asked: Asked) -> Answer:
         """The exchange's own answer: HTTP status, document, headers."""
         request, now_ms = asked.request, self.clock()
-        route = (request.method, request.path)
-        endpoint = self.endpoints.get(route) or _no_endpoint(request)
-        used = self.weights.add(request.remote or "", _weight(endpoint, asked.params), now_ms)
-        headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
+        venue, route = self.venues[request.path.split("/")[1]], (request.method, request.path)
+        endpoint = venue.endpoints.get(route) or _no_endpoint(request)
+        address, weight = request.remote or "", _weight(endpoint, asked.params)
+        used = venue.weights.add(address, weight, now_ms)
+        headers: dict[str, str] = {}
         try:
-            self.weights.check(used)
-            key, account = self._admit(endpoint, asked, now_ms)
+            venue.weights.check(used)
+            key = self._admit(venue, endpoint, asked, now_ms)
             if endpoint.orders:
-                count = self.order_counts.get(key.api_key) or self.order_counts.setdefault(key.api_key, OrderCount())
-                count.add(*endpoint.orders, now_ms)
-                headers |= count.headers
-            status, document = 200, endpoint.answer(Call(self.market, account, key, asked.params, now_ms))
+                venue.order_count(key).add(endpoint.orders, now_ms)
+                headers |= venue.order_count(key).headers
+            status, document = 200, venue.answer(endpoint, key, asked.params, now_ms)
+            if endpoint.free:
+                used = venue.weights.add(address, -weight, now_ms)
             if request.method != "GET":
-                self.changed.add(account.api_key)
-                self.hub.publish(account)
+                self.changed.add(key.api_key)
+                venue.publish(key)
         except Refused as refusal:
             status, document = refusal.status, refusal.body
-        self.requests.labels(request.method, request.path if route in self.endpoints else "unknown", status).inc()
+        headers |= dict.fromkeys(venue.weight_headers, str(used))
+        self.requests.labels(request.method, request.path if route in venue.endpoints else "unknown", status).inc()
         return status, document, headers
 
-    def _admit(self, endpoint: Endpoint, asked: Asked, now_ms: int) -> tuple[Key, Account]:
-        """Who calls. Refused in Binance's order: -2014, -2015, -1102, -1021, -1022, and -5028 by the matching engine.
+    def _admit(self, venue: Venue, endpoint: Endpoint[Any], asked: Asked, now_ms: int) -> Key:
+        """Who calls. Refused in Binance's order: -2014, -2015, -1102, -1021, -1022, and then by the matching engine.
 
         The matching engine looks at the clock again: what was held up on the way for longer than its window is refused.
         """
         if endpoint.security is Security.PUBLIC:
-            return NO_KEY, NOBODY
+            return NO_KEY
         key = self.keyring.find(asked.api_key)
         if endpoint.security is Security.SIGNED:
             text(asked.params, "timestamp")
             signature = text(asked.params, "signature")
-            check_window(asked.params, asked.arrived_ms)
+            check_window(asked.params, asked.arrived_ms, venue.longest_window_ms)
             check_signature(key.api_secret, asked.query, asked.body, signature)
             if endpoint.matched:
-                check_window(asked.params, now_ms, code=-5028)
-        return key, self.market.accounts[key.api_key]
+                check_window(asked.params, now_ms, venue.longest_window_ms, code=venue.late_code)
+        return key
 
     async def _spoil(self, request: web.Request, fault: Fault, answer: Answer) -> Answer:
         """Do to an answer what the fault says; the true one goes out only where the fault is mere slowness."""
@@ -146,19 +154,14 @@ def _write(answer: Answer) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(document), headers=headers, content_type=JSON)
 
 
-def _keyed(action: Callable[[Account], Any]) -> Endpoint:
-    """A listen-key endpoint: the key header is enough."""
-    return Endpoint(lambda call: action(call.account), security=Security.KEY)
-
-
-def _no_endpoint(request: web.Request) -> Endpoint:
+def _no_endpoint(request: web.Request) -> Endpoint[Any]:
     """What stands where Binance has nothing: -5000."""
 
-    def refuse(_: Call) -> None:
+    def refuse(_: Any) -> None:
         raise Refused(-5000, request.path, request.method)
 
     return Endpoint(refuse, security=Security.PUBLIC)
 
 
-def _weight(endpoint: Endpoint, params: Params) -> int:
+def _weight(endpoint: Endpoint[Any], params: Params) -> int:
     return endpoint.weight if endpoint.weight_all is None or params.get("symbol") else endpoint.weight_all

@@ -1,4 +1,4 @@
-"""API keys and what they may do; one key opens futures (and, later, spot). Pure."""
+"""API keys and what they may do; one key opens futures and spot. Pure."""
 
 from dataclasses import dataclass
 

@@ -3,13 +3,32 @@
 Source: developers.binance.com, USDⓈ-M Futures, "General Info" (LIMITS) and exchangeInfo.rateLimits.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.paper_exchange.errors import Refused
 
 WEIGHT_PER_MINUTE = 2_400
+SPOT_WEIGHT_PER_MINUTE = 6_000
+SAPI_WEIGHT_PER_MINUTE = 12_000
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLimit:
+    """At most `limit` new orders of an account in every `number` of `unit` (SECOND, MINUTE, DAY)."""
+
+    unit: str
+    number: int
+    length_ms: int
+    limit: int
+
+
 ORDERS_PER_10_SECONDS = 300
 ORDERS_PER_MINUTE = 1_200
+FUTURES_LIMITS = (
+    OrderLimit("SECOND", 10, 10_000, ORDERS_PER_10_SECONDS),
+    OrderLimit("MINUTE", 1, 60_000, ORDERS_PER_MINUTE),
+)
+SPOT_LIMITS = (OrderLimit("SECOND", 10, 10_000, 100), OrderLimit("DAY", 1, 86_400_000, 200_000))
 
 
 @dataclass(slots=True)
@@ -29,31 +48,38 @@ class Window:
         return self.used
 
 
-@dataclass(slots=True)
 class OrderCount:
-    """New orders of one account."""
+    """New orders of one account, against the limits of one market, the shorter interval first."""
 
-    seconds: Window = field(default_factory=lambda: Window(10_000))
-    minute: Window = field(default_factory=lambda: Window(60_000))
+    def __init__(self, limits: tuple[OrderLimit, ...] = FUTURES_LIMITS) -> None:
+        self.limits = limits
+        self.windows = [Window(limit.length_ms) for limit in limits]
 
-    def add(self, of_seconds: int, of_minute: int, now_ms: int) -> None:
-        """Count a request against both windows; Refused(-1015) beyond 300 in 10 seconds or 1,200 in a minute."""
-        if self.seconds.add(of_seconds, now_ms) > ORDERS_PER_10_SECONDS:
-            raise Refused(-1015, ORDERS_PER_10_SECONDS, "TEN_SECONDS")
-        if self.minute.add(of_minute, now_ms) > ORDERS_PER_MINUTE:
-            raise Refused(-1015, ORDERS_PER_MINUTE, "MINUTE")
+    def add(self, counts: tuple[int, ...], now_ms: int) -> None:
+        """Count new orders, for each limit its own number; Refused(-1015) beyond one."""
+        for limit, window, count in zip(self.limits, self.windows, counts, strict=True):
+            if window.add(count, now_ms) > limit.limit:
+                raise Refused(-1015, limit.limit, limit.unit if limit.number == 1 else f"{limit.number} {limit.unit}")
+
+    def give_back(self, count: int, now_ms: int) -> None:
+        """Count orders no longer, of every limit, but never below 0."""
+        for window in self.windows:
+            window.used = max(0, window.add(0, now_ms) - count)
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of an answer to a new order."""
-        return {"X-MBX-ORDER-COUNT-10S": str(self.seconds.used), "X-MBX-ORDER-COUNT-1M": str(self.minute.used)}
+        return {
+            f"X-MBX-ORDER-COUNT-{limit.number}{limit.unit[0]}": str(window.used)
+            for limit, window in zip(self.limits, self.windows, strict=True)
+        }
 
 
 class WeightCount:
     """Request weight per address; counts always, refuses only where `enforced`."""
 
-    def __init__(self, *, enforced: bool) -> None:
-        self.enforced = enforced
+    def __init__(self, limit: int = WEIGHT_PER_MINUTE, *, enforced: bool) -> None:
+        self.limit, self.enforced = limit, enforced
         self._windows: dict[str, Window] = {}
 
     def add(self, address: str, weight: int, now_ms: int) -> int:
@@ -63,5 +89,5 @@ class WeightCount:
 
     def check(self, used: int) -> None:
         """Refused(-1003) where the limit is enforced and passed."""
-        if self.enforced and used > WEIGHT_PER_MINUTE:
-            raise Refused(-1003, WEIGHT_PER_MINUTE)
+        if self.enforced and used > self.limit:
+            raise Refused(-1003, self.limit)

@@ -6,6 +6,7 @@ Source: developers.binance.com, USDⓈ-M Futures, "General Info": SIGNED endpoin
 import hashlib
 import hmac
 import re
+from decimal import Decimal
 from urllib.parse import parse_qsl
 
 from services.paper_exchange.errors import AHEAD_OF_TIME, Refused
@@ -16,6 +17,7 @@ API_KEY = re.compile(r"[A-Za-z0-9]{64}")
 RECV_WINDOW_MS_DEFAULT = 5_000
 AHEAD_MS_MAX = 1_000
 _SIGNATURE = re.compile(r"(?:^|&)signature=[^&]*")
+_FINE_WINDOW = re.compile(r"\d{1,20}(\.\d{1,3})?")
 _DIGITS = re.compile(r"\d{1,18}")
 
 
@@ -38,14 +40,30 @@ def check_signature(secret: str, query: str, body: str, signature: str) -> None:
         raise Refused(-1022)
 
 
-def check_window(params: Params, now_ms: int, *, code: int = -1021) -> None:
-    """Raise Refused(code) unless timestamp < now + 1000 and now - timestamp <= recvWindow (both in ms)."""
+def check_window(params: Params, now_ms: int, longest_ms: int | None = None, *, code: int = -1021) -> None:
+    """Raise Refused(code) unless timestamp < now + 1000 and now - timestamp <= recvWindow (both in ms).
+
+    A market with a longest recvWindow refuses a longer one (-1102), and reads its decimals.
+    """
     timestamp_ms = whole(params, "timestamp")
     if timestamp_ms >= now_ms + AHEAD_MS_MAX:
         raise Refused(code, message=AHEAD_OF_TIME if code == -1021 else None)
-    window_ms = whole(params, "recvWindow") if params.get("recvWindow") else RECV_WINDOW_MS_DEFAULT
-    if now_ms - timestamp_ms > window_ms:
+    if now_ms - timestamp_ms > _window(params, longest_ms):
         raise Refused(code)
+
+
+def _window(params: Params, longest_ms: int | None) -> Decimal | int:
+    """The recvWindow, in milliseconds."""
+    value = params.get("recvWindow")
+    if not value:
+        return RECV_WINDOW_MS_DEFAULT
+    if longest_ms is None:
+        return whole(params, "recvWindow")
+    if not _FINE_WINDOW.fullmatch(value):
+        raise Refused(-1100, "recvWindow", r"^[0-9]{1,20}(\.[0-9]{1,3})?$")
+    if Decimal(value) > longest_ms:
+        raise Refused(-1102, message=f"'recvWindow' contains unexpected value. Cannot be greater than {longest_ms}.")
+    return Decimal(value)
 
 
 def check_key_format(api_key: str) -> None:

@@ -6,9 +6,9 @@ Weights and security: developers.binance.com, USDⓈ-M Futures, the page of each
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
+from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.futures import algo, configure, matching, public, render, statements
 from services.paper_exchange.futures.model import Account, Algo, Income, Json, Market, Order, Trade
@@ -41,29 +41,6 @@ class Call:
     def symbol_or_none(self) -> str | None:
         """The optional symbol."""
         return self.symbol if self.params.get("symbol") else None
-
-
-class Security(Enum):
-    """What an endpoint asks of its caller: nothing, the key header, or key and signature."""
-
-    PUBLIC = 0
-    KEY = 1
-    SIGNED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """`weight_all` is the weight where the symbol is left out; `orders` counts against (10 seconds, minute).
-
-    `matched` is what the matching engine carries out itself, after a look at its own clock (-5028).
-    """
-
-    answer: Callable[[Call], Any]
-    weight: int = 1
-    weight_all: int | None = None
-    orders: tuple[int, int] | None = None
-    security: Security = Security.SIGNED
-    matched: bool = False
 
 
 def _place(call: Call) -> Json:
@@ -214,11 +191,11 @@ def _limit(call: Call, default: int) -> int:
     return max(1, min(1000, whole_or(call.params, "limit", default)))
 
 
-def _open_to_all(answer: Callable[[Call], Any], weight: int = 1, weight_all: int | None = None) -> Endpoint:
+def _open_to_all(answer: Callable[[Call], Any], weight: int = 1, weight_all: int | None = None) -> Endpoint[Call]:
     return Endpoint(answer, weight, weight_all, security=Security.PUBLIC)
 
 
-ROUTES: dict[tuple[str, str], Endpoint] = {
+ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/fapi/v1/ping"): _open_to_all(lambda _: {}),
     ("GET", "/fapi/v1/time"): _open_to_all(lambda call: {"serverTime": call.now_ms}),
     ("GET", "/fapi/v1/exchangeInfo"): _open_to_all(lambda call: public.exchange_info(call.now_ms)),

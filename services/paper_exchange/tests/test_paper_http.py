@@ -236,10 +236,10 @@ async def test_order_limits_are_the_accounts_and_weight_is_enforced_only_on_requ
     running = await start(Settings(data_dir=None, paper_enforce_weight=True), lambda: clock[0])
     try:
         customer = await running.customer()
-        count = running.gate.order_counts
+        count = running.gate.venues["fapi"].order_counts
         ok: dict[str, Any] = {"timestamp": clock[0], "recvWindow": 60_000}
         await customer.ok("POST", "/fapi/v1/order", **ORDER, **ok)
-        count[customer.api_key].seconds.used = ORDERS_PER_10_SECONDS
+        count[customer.api_key].windows[0].used = ORDERS_PER_10_SECONDS
         status, answer = await customer.call("POST", "/fapi/v1/order", **ORDER, **ok)
         assert (status, answer["code"]) == (429, -1015)
         clock[0] += 10_000

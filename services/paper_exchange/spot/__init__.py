@@ -1,0 +1,1 @@
+"""The Spot market: balances, orders, order lists."""
