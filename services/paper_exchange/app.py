@@ -43,8 +43,9 @@ def build(settings: Settings, clock: Callable[[], int] = now_ms) -> web.Applicat
     app = web.Application(client_max_size=1 << 20)
     app[GATE] = gate
     app.add_routes(Controls(gate).routes())
-    for path in ("/private/ws", "/private/ws/{listen_key}", "/private/stream", "/ws", "/ws/{listen_key}", "/stream"):
-        app.router.add_get(path, hub.serve)
+    for root in ("/private", "/market", "/public", ""):
+        for path in ("/ws", "/ws/{listen_key}", "/stream"):
+            app.router.add_get(root + path, hub.serve)
     for prefix in ("/fapi", "/api", "/sapi"):
         app.router.add_route("*", prefix + "/{rest:.*}", gate.serve)
     app.router.add_get("/healthz", _alive)

@@ -1,6 +1,7 @@
-"""Account settings: leverage, margin type, position mode. Pure.
+"""Account settings: leverage, margin type, position mode, assets mode. Pure.
 
-Source: developers.binance.com, USDⓈ-M Futures, "Change Initial Leverage", "Change Margin Type", "Change Position Mode".
+Source: developers.binance.com, USDⓈ-M Futures, "Change Initial Leverage", "Change Margin Type", "Change Position Mode",
+"Change Multi-Assets Mode".
 """
 
 from services.paper_exchange.errors import Refused
@@ -25,7 +26,7 @@ def set_leverage(market: Market, account: Account, params: Params, now_ms: int) 
         raise Refused(-2027)
     account.leverages[symbol.name] = leverage
     sums = margins(market, account)
-    if leverage < before and sums.initial > sums.balance:
+    if leverage < before and sums.cross_initial + sums.order_initial > sums.cross_balance:
         account.leverages[symbol.name] = before
         raise Refused(-2028)
     events.config_update(account, symbol.name, now_ms)
@@ -33,12 +34,14 @@ def set_leverage(market: Market, account: Account, params: Params, now_ms: int) 
 
 
 def set_margin_type(account: Account, params: Params) -> None:
-    """Set a symbol's margin type: -4046 unchanged, -4047 with open orders, -4048 with a position."""
+    """Set a symbol's margin type: -4046 unchanged, -4168 in multi-assets mode, -4047 open orders, -4048 a position."""
     symbol, margin_type = read_symbol(params).name, text(params, "marginType").upper()
     if margin_type not in ("ISOLATED", "CROSSED"):
         raise Refused(-1130, "marginType")
     if (margin_type == "ISOLATED") == account.is_isolated(symbol):
         raise Refused(-4046)
+    if account.multi_assets and margin_type == "ISOLATED":
+        raise Refused(-4168)
     open_in = {order.symbol for order in account.open_orders.values()}
     if symbol in open_in | {algo.symbol for algo in account.open_algos.values()}:
         raise Refused(-4047)
@@ -59,3 +62,18 @@ def set_position_mode(account: Account, params: Params) -> None:
     if account.held():
         raise Refused(-4068)
     account.hedge_mode = wanted == "true"
+
+
+def set_assets_mode(account: Account, params: Params, now_ms: int) -> None:
+    """Turn multi-assets mode on or off: -4171 unchanged, -4170 with open orders, -4167 with an isolated symbol."""
+    wanted = text(params, "multiAssetsMargin").lower()
+    if wanted not in ("true", "false"):
+        raise Refused(-1130, "multiAssetsMargin")
+    if (wanted == "true") == account.multi_assets:
+        raise Refused(-4171)
+    if account.open_orders or account.open_algos:
+        raise Refused(-4170)
+    if "ISOLATED" in account.margin_types.values():
+        raise Refused(-4167)
+    account.multi_assets = wanted == "true"
+    events.assets_mode_update(account, now_ms)

@@ -86,9 +86,9 @@ def account_update(market: Market, account: Account, positions: list[Position], 
     """ACCOUNT_UPDATE with the wallet and the positions that changed."""
     if account.outbox is None:
         return
-    wallet = plain(account.wallet)
+    crossed = account.wallet - sum((position.isolated_wallet for position in account.positions.values()), ZERO)
     body = {
-        "B": [{"a": MARGIN_ASSET, "wb": wallet, "cw": wallet, "bc": "0"}],
+        "B": [{"a": MARGIN_ASSET, "wb": plain(account.wallet), "cw": plain(crossed), "bc": "0"}],
         "P": [_position(market, account, position) for position in positions],
         "m": reason,
     }
@@ -140,6 +140,13 @@ def config_update(account: Account, symbol: str, now_ms: int) -> None:
         account.outbox.append({"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": now_ms, "ac": change})
 
 
+def assets_mode_update(account: Account, now_ms: int) -> None:
+    """ACCOUNT_CONFIG_UPDATE after a change of the assets mode."""
+    if account.outbox is not None:
+        mode = {"j": account.multi_assets}
+        account.outbox.append({"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": now_ms, "ai": mode})
+
+
 def break_even(position: Position) -> Decimal:
     """Entry price with the taker fee of the way in on top."""
     if not position.amount:
@@ -156,7 +163,7 @@ def _position(market: Market, account: Account, position: Position) -> Json:
         "cr": plain(position.realized),
         "up": plain(profit),
         "mt": "isolated" if account.is_isolated(position.symbol) else "cross",
-        "iw": "0",
+        "iw": plain(position.isolated_wallet),
         "ps": position.side,
         "ma": MARGIN_ASSET,
         "bep": plain(break_even(position)),

@@ -23,6 +23,8 @@ def fill(
     position = account.position(order.symbol, order.position_side)
     was = position.amount
     realized = _move(position, quantity if order.side == "BUY" else -quantity, price, now_ms)
+    if account.is_isolated(order.symbol):
+        _set_apart(position, was, price / account.leverage(order.symbol))
     fee = (quantity * price * (MAKER_FEE if maker else TAKER_FEE)).quantize(CENT)
     account.wallet += realized - fee
     trade = Trade(
@@ -105,6 +107,14 @@ def _move(position: Position, signed: Decimal, price: Decimal, now_ms: int) -> D
     if before * after <= 0:
         position.entry = price if after else ZERO
     return realized
+
+
+def _set_apart(position: Position, was: Decimal, margin_each: Decimal) -> None:
+    """Move margin into an isolated position's wallet for what was opened, out of it for what was closed."""
+    now = position.amount
+    stayed = min(abs(was), abs(now)) if was * now > 0 else ZERO
+    kept = (position.isolated_wallet * stayed / abs(was)).quantize(CENT) if stayed else ZERO
+    position.isolated_wallet = kept + ((abs(now) - stayed) * margin_each).quantize(CENT)
 
 
 def _book_incomes(market: Market, account: Account, trade: Trade) -> None:

@@ -24,6 +24,11 @@ ASSUMED_LONG, ASSUMED_SHORT = Decimal("1.0005"), Decimal("1.0015")
 
 def place(market: Market, account: Account, params: Params, now_ms: int) -> Order:
     """Accept a new order from its parameters and return it, filled where it fills; else Refused and nothing changed."""
+    return execute(market, account, check(market, account, params, now_ms), now_ms)
+
+
+def check(market: Market, account: Account, params: Params, now_ms: int) -> Order:
+    """The order that these parameters would place; else Refused. Nothing changes."""
     order = read_order(params, hedge_mode=account.hedge_mode, new_id=market.next_id(), now_ms=now_ms)
     namesake = account.order_by_client_id.get(order.client_id)
     # Only open orders hold their id: a filled MARKET order's id may be used again, and fills again.
@@ -34,7 +39,7 @@ def place(market: Market, account: Account, params: Params, now_ms: int) -> Orde
     if not (order.reduce_only or is_hedge_close(order)):
         check_notional(symbol, order, mark)
     admit(market, account, order)
-    return execute(market, account, order, now_ms)
+    return order
 
 
 def admit(market: Market, account: Account, order: Order) -> None:
@@ -178,7 +183,7 @@ def _check_margin(market: Market, account: Account, order: Order, price: Decimal
         raise Refused(-2027)
     closing = abs(order.signed) - opening
     # The part that closes a position in passing sets that position's margin free.
-    freed = initial(account, position, mark) if closing else ZERO
+    freed = (position.isolated_wallet or initial(account, position, mark)) if closing else ZERO
     assumed = _assuming_price(order, mark)
     open_loss = max(ZERO, assumed - mark if order.side == "BUY" else mark - (order.price or mark))
     cost = opening * (assumed / leverage + open_loss) + abs(order.signed) * price * TAKER_FEE

@@ -16,7 +16,10 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Position:
-    """A position of one symbol and side (BOTH in one-way mode). `amount` is signed: negative is short."""
+    """A position of one symbol and side (BOTH in one-way mode). `amount` is signed: negative is short.
+
+    `isolated_wallet` is the margin set apart for it; 0 where its symbol is crossed.
+    """
 
     symbol: str
     side: str
@@ -24,6 +27,7 @@ class Position:
     entry: Decimal = ZERO
     realized: Decimal = ZERO
     updated_ms: int = 0
+    isolated_wallet: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -137,6 +141,7 @@ class Account:
     wallet: Decimal
     created_ms: int
     hedge_mode: bool = False
+    multi_assets: bool = False
     leverages: dict[str, int] = field(default_factory=dict)
     margin_types: dict[str, str] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)

@@ -6,9 +6,10 @@ from decimal import Decimal
 from services.paper_exchange.futures import events
 from services.paper_exchange.futures.algo import trigger
 from services.paper_exchange.futures.fills import end_algo, end_order, fill
-from services.paper_exchange.futures.margin import is_hedge_close, margins
-from services.paper_exchange.futures.model import ZERO, Account, Algo, Income, Market, Order, Position
+from services.paper_exchange.futures.margin import headroom, is_hedge_close, margins
+from services.paper_exchange.futures.model import Account, Algo, Income, Market, Order, Position
 
+AUTOCLOSE = "autoclose-"  # begins the client order id of a liquidation order
 LIQUIDATED = "5"  # expiry reason of orders that a liquidation takes out of the book
 
 
@@ -63,33 +64,46 @@ def _fill_resting(market: Market, account: Account, order: Order, now_ms: int) -
 
 
 def _liquidate(market: Market, account: Account, now_ms: int) -> None:
-    """Close everything at the mark price once the margin balance is down to the maintenance margin.
+    """Close at the mark price what has lost its margin: isolated positions one by one, the crossed ones together.
 
-    A loss beyond the wallet is the insurance fund's, as on the real exchange.
+    A loss beyond the margin is the insurance fund's, as on the real exchange.
     """
-    sums = margins(market, account)
-    if not sums.maintenance or sums.balance > sums.maintenance:
-        return
-    for order in list(account.open_orders.values()):
-        end_order(account, order, "CANCELED", now_ms, LIQUIDATED)
     for position in account.held():
+        if account.is_isolated(position.symbol) and headroom(market, account, position) <= 0:
+            floor = account.wallet - position.isolated_wallet
+            _force(market, account, [position], {position.symbol}, floor, now_ms)
+    crossed = [position for position in account.held() if not account.is_isolated(position.symbol)]
+    if crossed and headroom(market, account, crossed[0]) <= 0:
+        symbols = {symbol for symbol in market.prices if not account.is_isolated(symbol)}
+        _force(market, account, crossed, symbols, margins(market, account).isolated, now_ms)
+
+
+def _force(
+    market: Market, account: Account, positions: list[Position], symbols: set[str], floor: Decimal, now_ms: int
+) -> None:
+    """Liquidate positions and end the orders of their symbols; the wallet does not fall below `floor`."""
+    for order in list(account.open_orders.values()):
+        if order.symbol in symbols:
+            end_order(account, order, "CANCELED", now_ms, LIQUIDATED)
+    for position in positions:
         order = _closing_order(market, position, now_ms)
         account.orders[order.id] = account.order_by_client_id[order.client_id] = order
         fill(market, account, order, order.price, now_ms, execution="CALCULATED")
     for algo in list(account.open_algos.values()):
-        end_algo(account, algo, "EXPIRED", now_ms)
-    if account.wallet < 0:
-        account.incomes.append(Income(market.next_id(), "INSURANCE_CLEAR", "", -account.wallet, now_ms))
-        account.wallet = ZERO
+        if algo.symbol in symbols:
+            end_algo(account, algo, "EXPIRED", now_ms)
+    if account.wallet < floor:
+        account.incomes.append(Income(market.next_id(), "INSURANCE_CLEAR", "", floor - account.wallet, now_ms))
+        account.wallet = floor
         events.account_update(market, account, [], "INSURANCE_CLEAR", now_ms)
 
 
 def _closing_order(market: Market, position: Position, now_ms: int) -> Order:
-    """The liquidation order of a position; its client id begins with "autoclose-"."""
+    """The liquidation order of a position; Binance names it autoclose-…."""
     new_id = market.next_id()
     return Order(
         id=new_id,
-        client_id=f"autoclose-{now_ms}{new_id}",
+        client_id=f"{AUTOCLOSE}{now_ms}{new_id}",
         symbol=position.symbol,
         side="SELL" if position.amount > 0 else "BUY",
         position_side=position.side,

@@ -12,6 +12,7 @@ from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.futures import algo, configure, matching, public, render, statements
 from services.paper_exchange.futures.model import Account, Algo, Income, Json, Market, Order, Trade
+from services.paper_exchange.futures.moves import AUTOCLOSE
 from services.paper_exchange.futures.rules import plain, read_symbol
 from services.paper_exchange.futures.symbols import SYMBOLS
 from services.paper_exchange.keyring import Key
@@ -19,7 +20,7 @@ from services.paper_exchange.signing import Params, text, whole_or
 
 DONE = {"code": 200, "msg": "success"}
 ALL_CANCELED = {"code": 200, "msg": "The operation of cancel all open order is done."}
-BATCH_MAX = 5
+BATCH_MAX, CANCEL_BATCH_MAX = 5, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,30 @@ def _query(call: Call) -> Json:
 
 def _cancel(call: Call) -> Json:
     return render.placed(matching.cancel(call.account, call.params, call.symbol, call.now_ms))
+
+
+def _test(call: Call) -> Json:
+    order = matching.check(call.market, call.account, call.params, call.now_ms)
+    return render.placed(order, acknowledge=True)
+
+
+def _cancel_batch(call: Call) -> list[Json]:
+    """By orderIdList or origClientOrderIdList, each answered for itself."""
+    name = "orderIdList" if call.params.get("orderIdList") else "origClientOrderIdList"
+    try:
+        ids = json.loads(text(call.params, name))
+    except ValueError:
+        raise Refused(-1130, name) from None
+    if not isinstance(ids, list) or not 1 <= len(ids) <= CANCEL_BATCH_MAX:
+        raise Refused(-1130, name)
+    answers: list[Json] = []
+    for one in ids:
+        wanted = {"orderId" if name == "orderIdList" else "origClientOrderId": str(one)}
+        try:
+            answers.append(render.placed(matching.cancel(call.account, wanted, call.symbol, call.now_ms)))
+        except Refused as refusal:
+            answers.append(refusal.body)
+    return answers
 
 
 def _cancel_all(call: Call) -> Json:
@@ -157,6 +182,22 @@ def _set_margin_type(call: Call) -> Json:
     return DONE
 
 
+def _set_assets_mode(call: Call) -> Json:
+    configure.set_assets_mode(call.account, call.params, call.now_ms)
+    return DONE
+
+
+def _force_orders(call: Call) -> list[Json]:
+    """Liquidations, newest first; there is no auto-deleveraging here."""
+    symbol, kind = call.symbol_or_none, call.params.get("autoCloseType") or "LIQUIDATION"
+    rows = [
+        order
+        for order in call.account.orders.values()
+        if order.client_id.startswith(AUTOCLOSE) and symbol in (None, order.symbol) and _timely(call, order)
+    ]
+    return [render.queried(row) for row in rows[: -_limit(call, 50) - 1 : -1] if kind == "LIQUIDATION"]
+
+
 def _set_position_mode(call: Call) -> Json:
     configure.set_position_mode(call.account, call.params)
     return DONE
@@ -207,6 +248,9 @@ ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/fapi/v1/order"): Endpoint(_query),
     ("DELETE", "/fapi/v1/order"): Endpoint(_cancel),
     ("POST", "/fapi/v1/batchOrders"): Endpoint(_place_batch, 5, orders=(5, 1), matched=True),
+    ("POST", "/fapi/v1/order/test"): Endpoint(_test, 1),
+    ("DELETE", "/fapi/v1/batchOrders"): Endpoint(_cancel_batch),
+    ("GET", "/fapi/v1/forceOrders"): Endpoint(_force_orders, 20, 50),
     ("DELETE", "/fapi/v1/allOpenOrders"): Endpoint(_cancel_all),
     ("GET", "/fapi/v1/openOrder"): Endpoint(_open_order),
     ("GET", "/fapi/v1/openOrders"): Endpoint(_open_orders, 1, 40),
@@ -224,7 +268,12 @@ ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/fapi/v1/leverageBracket"): Endpoint(_brackets),
     ("POST", "/fapi/v1/positionSide/dual"): Endpoint(_set_position_mode),
     ("GET", "/fapi/v1/positionSide/dual"): Endpoint(lambda call: {"dualSidePosition": call.account.hedge_mode}, 30),
-    ("GET", "/fapi/v1/multiAssetsMargin"): Endpoint(lambda _: {"multiAssetsMargin": False}, 30),
+    ("POST", "/fapi/v1/multiAssetsMargin"): Endpoint(_set_assets_mode),
+    ("GET", "/fapi/v1/multiAssetsMargin"): Endpoint(lambda call: {"multiAssetsMargin": call.account.multi_assets}, 30),
+    ("GET", "/fapi/v1/feeBurn"): Endpoint(lambda _: {"feeBurn": False}, 30),
+    ("GET", "/fapi/v1/apiTradingStatus"): Endpoint(
+        lambda call: statements.trading_status(call.symbol_or_none, call.now_ms), 1, 10
+    ),
     ("GET", "/fapi/v1/accountConfig"): Endpoint(
         lambda call: statements.account_config(call.account, can_withdraw=call.key.can_withdraw), 5
     ),

@@ -52,7 +52,7 @@ def account_config(account: Account, *, can_withdraw: bool) -> Json:
         "canWithdraw": can_withdraw,
         "dualSidePosition": account.hedge_mode,
         "updateTime": 0,
-        "multiAssetsMargin": False,
+        "multiAssetsMargin": account.multi_assets,
         "tradeGroupId": -1,
     }
 
@@ -65,10 +65,10 @@ def balance(market: Market, account: Account) -> list[Json]:
             "accountAlias": "SgsR",
             "asset": MARGIN_ASSET,
             "balance": money(account.wallet),
-            "crossWalletBalance": money(account.wallet),
-            "crossUnPnl": money(sums.unrealized),
+            "crossWalletBalance": money(sums.cross_wallet),
+            "crossUnPnl": money(sums.cross_unrealized),
             "availableBalance": money(sums.available),
-            "maxWithdrawAmount": money(min(sums.available, account.wallet)),
+            "maxWithdrawAmount": money(min(sums.available, sums.cross_wallet)),
             "marginAvailable": True,
             "updateTime": _updated(account),
         }
@@ -113,6 +113,16 @@ def symbol_config(account: Account, symbol: str | None) -> list[Json]:
     ]
 
 
+def trading_status(symbol: str | None, now_ms: int) -> Json:
+    """GET /fapi/v1/apiTradingStatus: no symbol is locked."""
+    limits = {"UFR": (0.05, 0.995), "IFER": (0.0, 0.99), "GCR": (0.0, 0.99), "DR": (0.0, 0.99)}
+    rows = [
+        {"isLocked": False, "plannedRecoverTime": 0, "indicator": name, "value": value, "triggerValue": trigger}
+        for name, (value, trigger) in limits.items()
+    ]
+    return {"indicators": {name: rows for name in SYMBOLS if symbol in (None, name)}, "updateTime": now_ms}
+
+
 def commission_rate(symbol: str) -> Json:
     """GET /fapi/v1/commissionRate."""
     return {
@@ -132,10 +142,10 @@ def _totals(sums: Margins) -> Json:
         "totalMarginBalance": money(sums.balance),
         "totalPositionInitialMargin": money(sums.position_initial),
         "totalOpenOrderInitialMargin": money(sums.order_initial),
-        "totalCrossWalletBalance": money(sums.wallet),
-        "totalCrossUnPnl": money(sums.unrealized),
+        "totalCrossWalletBalance": money(sums.cross_wallet),
+        "totalCrossUnPnl": money(sums.cross_unrealized),
         "availableBalance": money(sums.available),
-        "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
+        "maxWithdrawAmount": money(min(sums.available, sums.cross_wallet)),
     }
 
 
@@ -149,25 +159,26 @@ def _asset(account: Account, sums: Margins) -> Json:
         "initialMargin": money(sums.initial),
         "positionInitialMargin": money(sums.position_initial),
         "openOrderInitialMargin": money(sums.order_initial),
-        "crossWalletBalance": money(sums.wallet),
-        "crossUnPnl": money(sums.unrealized),
+        "crossWalletBalance": money(sums.cross_wallet),
+        "crossUnPnl": money(sums.cross_unrealized),
         "availableBalance": money(sums.available),
-        "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
+        "maxWithdrawAmount": money(min(sums.available, sums.cross_wallet)),
         "updateTime": _updated(account),
     }
 
 
 def _account_position(market: Market, account: Account, position: Position) -> Json:
     mark = market.prices[position.symbol]
-    notional = position.amount * mark
+    notional, gained = position.amount * mark, unrealized(position, mark)
+    isolated = position.isolated_wallet + gained if account.is_isolated(position.symbol) else ZERO
     return {
         "symbol": position.symbol,
         "positionSide": position.side,
         "positionAmt": plain(position.amount),
-        "unrealizedProfit": money(unrealized(position, mark)),
-        "isolatedMargin": "0",
+        "unrealizedProfit": money(gained),
+        "isolatedMargin": plain(isolated),
         "notional": plain(notional),
-        "isolatedWallet": "0",
+        "isolatedWallet": plain(position.isolated_wallet),
         "initialMargin": money(initial(account, position, mark)),
         "maintMargin": money(SYMBOLS[position.symbol].maintenance(abs(notional))),
         "updateTime": position.updated_ms,

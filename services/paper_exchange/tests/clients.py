@@ -1,0 +1,66 @@
+"""Real clients, unchanged but for the base URL: ccxt, python-binance and Binance's own SDK."""
+
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import ccxt.async_support as ccxt
+from binance_common.configuration import ConfigurationRestAPI, ConfigurationWebSocketStreams
+from binance_sdk_derivatives_trading_usds_futures import DerivativesTradingUsdsFutures
+
+from services.paper_exchange.tests.exchange_client import Customer, Running
+
+with warnings.catch_warnings():
+    # python-binance imports names that websockets has deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from binance import AsyncClient, BinanceSocketManager, Client
+    from binance.exceptions import BinanceAPIException
+
+__all__ = ["AsyncClient", "BinanceAPIException", "BinanceSocketManager", "a_ccxt", "a_python_binance", "an_sdk"]
+
+PATHS = {
+    "fapiPublic": "/fapi/v1", "fapiPublicV2": "/fapi/v2", "fapiPublicV3": "/fapi/v3", "fapiPrivate": "/fapi/v1",
+    "fapiPrivateV2": "/fapi/v2", "fapiPrivateV3": "/fapi/v3", "sapi": "/sapi/v1",
+}  # fmt: skip
+OPTIONS = {"fetchCurrencies": False, "fetchMargins": False, "fetchOpenOrders": {"warnWithoutSymbol": False}}
+
+
+def a_config(exchange: Running, customer: Customer) -> dict[str, Any]:
+    """What ccxt is made with, alike for REST and streams."""
+    return {
+        "apiKey": customer.api_key,
+        "secret": customer.api_secret,
+        "enableRateLimit": False,
+        "urls": {"api": {name: exchange.url + path for name, path in PATHS.items()}},
+        "options": OPTIONS,
+    }
+
+
+@asynccontextmanager
+async def a_ccxt(exchange: Running, customer: Customer) -> AsyncIterator[Any]:
+    client = ccxt.binanceusdm(a_config(exchange, customer))
+    await client.load_markets()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@contextmanager
+def a_python_binance(exchange: Running, customer: Customer) -> Iterator[Any]:
+    """Blocking: to be used in a thread."""
+    client = Client(customer.api_key, customer.api_secret, ping=False)
+    client.FUTURES_URL = exchange.url + "/fapi"
+    try:
+        yield client
+    finally:
+        client.close_connection()
+        client.loop.close()  # the client opens a loop of its own and leaves it open
+
+
+def an_sdk(exchange: Running, customer: Customer) -> Any:
+    """REST blocks: to be used in a thread. Streams are asynchronous."""
+    rest = ConfigurationRestAPI(customer.api_key, customer.api_secret, base_path=exchange.url, timeout=5000)
+    streams = ConfigurationWebSocketStreams(stream_url=exchange.url.replace("http", "ws"))
+    return DerivativesTradingUsdsFutures(rest, config_ws_streams=streams)
