@@ -31,8 +31,8 @@ ENDPOINTS += [("DELETE", "/fapi/v1/algoOrder"), ("DELETE", "/fapi/v1/order"), ("
 ORDER: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010"}
 
 
-def test_no_code_is_without_its_sentence_and_no_sentence_without_its_test() -> None:
-    assert set(CODES) | {-5000} == set(MESSAGES)
+def test_no_code_is_without_its_sentence() -> None:
+    assert set(CODES) <= set(MESSAGES)
 
 
 async def test_a_code_can_be_met_at_every_endpoint(exchange: Running, customer: Customer) -> None:
