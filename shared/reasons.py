@@ -57,7 +57,15 @@ class Reason(StrEnum):
     ACCOUNT_MODE = "account_mode"
     TOO_MANY_ORDERS = "too_many_orders"
     NO_COUNTERPARTY = "no_counterparty"
+    PRICE_THROUGH = "price_through"
+    TRIGGER_OUT_OF_RANGE = "trigger_out_of_range"
     REFUSED = "refused"
+    UNRECOGNISED = "unrecognised"
+    API_CHANGED = "api_changed"
+    CLOCK_OFF = "clock_off"
+    NO_POSITION_YET = "no_position_yet"
+    NO_ANSWER = "no_answer"
+    OUT_OF_STEP = "out_of_step"
     EXCHANGE_UNAVAILABLE = "exchange_unavailable"
     NOT_PLACED = "not_placed"
     NOT_FILLED = "not_filled"
@@ -271,6 +279,82 @@ CATALOGUE: dict[Reason, Explained] = {
             "This is for the operator to look at; it has been logged.",
             "Isto cabe ao operador; o caso foi registrado.",
         ),
+    ),
+    Reason.PRICE_THROUGH: Explained(
+        Kind.CUSTOMER_MUST_ACT,
+        Words(
+            "The price was through the order's trigger already.",
+            "O preço já tinha passado do gatilho da ordem.",
+        ),
+        Words("Ask for a wider stop-loss or take-profit.", "Peça um stop loss ou um take profit mais distante."),
+    ),
+    Reason.TRIGGER_OUT_OF_RANGE: Explained(
+        Kind.CUSTOMER_MUST_ACT,
+        Words(
+            "The price asked for lies outside of what Binance takes in this symbol.",
+            "O preço pedido está fora do que a Binance aceita neste símbolo.",
+        ),
+        Words(
+            "Ask for a stop-loss or take-profit that is nearer to the price.",
+            "Peça um stop loss ou um take profit mais perto do preço.",
+        ),
+    ),
+    Reason.UNRECOGNISED: Explained(
+        Kind.BUG,
+        Words(
+            "The exchange gave an answer that this software does not know.",
+            "A corretora deu uma resposta que este software não conhece.",
+        ),
+        Words(
+            "What became of the order is asked at the exchange; the operator has been told.",
+            "O destino da ordem é consultado na corretora; o operador foi avisado.",
+        ),
+    ),
+    Reason.API_CHANGED: Explained(
+        Kind.OPERATOR_MUST_ACT,
+        Words(
+            "The exchange does not offer this request any more.",
+            "A corretora não oferece mais esta requisição.",
+        ),
+        Words(
+            "This software must be updated by its operator, who has been told.",
+            "Este software precisa ser atualizado pelo operador, que foi avisado.",
+        ),
+    ),
+    Reason.CLOCK_OFF: Explained(
+        Kind.RETRYABLE,
+        Words(
+            "Our clock and the exchange's differed, or the request was too long on its way; nothing was done.",
+            "O nosso relógio e o da corretora divergiam, ou a requisição demorou demais; nada foi feito.",
+        ),
+        Words("The next signal is tried again.", "O próximo sinal será tentado de novo."),
+    ),
+    Reason.NO_POSITION_YET: Explained(
+        Kind.RETRYABLE,
+        Words(
+            "The exchange did not see the position yet that the order was to protect.",
+            "A corretora ainda não via a posição que a ordem deveria proteger.",
+        ),
+        Words("It is tried again at once.", "A tentativa é repetida em seguida."),
+    ),
+    Reason.NO_ANSWER: Explained(
+        Kind.OUTCOME_UNKNOWN,
+        Words(
+            "The exchange did not say whether it carried the request out.",
+            "A corretora não disse se executou a requisição.",
+        ),
+        Words(
+            "It is asked until that is certain, and nothing is sent twice.",
+            "Ela é consultada até haver certeza, e nada é enviado duas vezes.",
+        ),
+    ),
+    Reason.OUT_OF_STEP: Explained(
+        Kind.OUTCOME_UNKNOWN,
+        Words(
+            "The exchange has it otherwise than the request took for granted: there already, or no more.",
+            "Na corretora a situação é outra do que a requisição supunha: já existe ou não existe mais.",
+        ),
+        Words("What stands there is looked up.", "O que existe lá é consultado."),
     ),
     Reason.EXCHANGE_UNAVAILABLE: Explained(
         Kind.RETRYABLE,

@@ -51,7 +51,6 @@ from shared.reasons import Reason
 
 _TRIES_MAX = 3
 _CANCEL_TRIES_MAX = 12  # some three minutes: left behind, one bound to a quantity may later close what is not ours
-_ACCOUNT_MODE_CHANGED = -4061  # "Order's position side does not match user's setting."
 
 
 def decide(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision:
@@ -105,7 +104,7 @@ def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
     step = state.steps[0]
     match step:
         case MarketOrder():
-            if isinstance(seen, Refused) and seen.code == _ACCOUNT_MODE_CHANGED and _first_of_its_kind(state):
+            if isinstance(seen, Refused) and seen.why.reason is Reason.ACCOUNT_MODE and _first_of_its_kind(state):
                 return Decision(
                     replace(state, phase=Phase.PREPARING, steps=(), intent=None, tries=1), Prepare(afresh=True)
                 )

@@ -6,6 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import structlog
+from prometheus_client import Counter
+
 from services.executor import why
 from services.executor.exchange.client import Failed, UnknownSymbol
 from services.executor.exchange.futures import Futures
@@ -30,16 +33,20 @@ from services.executor.state import (
     Standing,
     StillOpen,
     Uncertain,
+    Unsent,
     Work,
 )
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Open
 from shared.clock import monotonic_ms
 from shared.contracts import Action, Environment, Job, Signal
-from shared.reasons import Reason
+from shared.reasons import Kind, Reason
 from shared.sealing import CannotOpen, Credentials, Opener
 
 _KNOWN_FOR_MS = 3_600_000
+
+log = structlog.get_logger()
+_errors = Counter("tradecast_exchange_errors_total", "answers that were no success", ["kind", "reason", "code"])
 
 Performed = Prepare | Place | Find | Protect | FindProtection | Do
 
@@ -82,7 +89,7 @@ class Performer:
         except UnknownSymbol as error:
             return Refused(why.symbol_not_trading(str(error)))
         except Failed as error:
-            return judge(error.reply)
+            return _heard(judge(error.reply, exchange.market), work)
 
     async def _perform(self, exchange: Futures, credentials: Credentials, work: Work, effect: Performed) -> Observation:
         match effect:
@@ -181,3 +188,18 @@ class Performer:
         known = self._known.get(str(job.exchange_account_id))
         if known is not None:
             known.leverage[step.symbol] = step.leverage
+
+
+def _heard(judged: Refused | Unsent | Uncertain, work: Work) -> Refused | Unsent | Uncertain:
+    """The same; counted, and told to the operator where it is theirs or ours to act on."""
+    cause = judged.why
+    _errors.labels(cause.kind, cause.reason, cause.exchange_code or "").inc()
+    if cause.kind in (Kind.BUG, Kind.OPERATOR_MUST_ACT):
+        log.error(
+            "exchange_refused_unforeseen",
+            execution_id=str(work.job.execution_id),
+            kind=cause.kind,
+            reason=cause.reason,
+            said=cause.said,
+        )
+    return judged

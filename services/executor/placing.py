@@ -2,11 +2,10 @@
 
 ACTING     Seen, final               filled, or not at all
 ACTING     Seen, not final           VERIFYING: ask again shortly
-ACTING     Refused: duplicate        VERIFYING: ask; it is there
 ACTING     Refused otherwise         the purpose decides: see _refused
 ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh; what
                                      must be closed and cannot for long NEEDS_ATTENTION, going on
-ACTING     Uncertain                 VERIFYING: ask
+ACTING     Uncertain                 VERIFYING: ask; also where it is there already, by its name
 ACTING     Woke (we crashed)         VERIFYING: ask; the request may have left
 VERIFYING  Seen                      as above
 VERIFYING  Absent, asked too early   wait until asking means something
@@ -66,7 +65,6 @@ _EXIT_WAIT_MAX_MS = 2_000
 _ATTENTION_TRIES = 12  # some three minutes
 _ABSENT_ENOUGH = 2
 _LETTERS = {Purpose.ENTRY: "e", Purpose.EXIT: "x", Purpose.UNWIND: "u"}
-_NOTHING_TO_REDUCE = (-2022, -2024, -4118)  # Binance: "ReduceOnly Order is rejected", position not sufficient
 
 
 def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | StepDone:
@@ -98,13 +96,12 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _seen(work, state, order, now_ms, timing)
         case Absent(asked_ms) if state.phase is not Phase.ACTING:
             return _absent(work, state, asked_ms, now_ms, timing)
-        case Woke() | Uncertain() | Refused(code=-4116) if state.phase is Phase.ACTING:
-            # -4116 "ClientOrderId is duplicated.": it is there
+        case Woke() | Uncertain() if state.phase is Phase.ACTING:
             return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
         case Refused() if state.phase is Phase.ACTING:
             return _refused(work, state, seen, now_ms)
-        case Unsent(_, wait_ms) if state.phase is Phase.ACTING:
-            return _again(work, state, wait_ms, now_ms)
+        case Unsent(cause, wait_ms) if state.phase is Phase.ACTING:
+            return _again(work, state, cause, wait_ms, now_ms)
         case Woke():
             return _ask(state)
         case _:
@@ -213,7 +210,7 @@ def _filled(work: Work, state: State, order: Order) -> StepDone:
 def _nothing_filled(work: Work, state: State, order: Order, now_ms: int) -> Decision | StepDone:
     if _order(state).purpose is Purpose.ENTRY:
         return _give_up_entry(state, failed(why.not_filled(order.status)))
-    return _again(work, state, 0, now_ms)
+    return _again(work, state, why.not_filled(order.status), 0, now_ms)
 
 
 def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decision | StepDone:
@@ -222,7 +219,7 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.ENTRY:
         return _give_up_entry(state, failure)
     assert step.position is not None, "an exit closes a position"
-    if refusal.code in _NOTHING_TO_REDUCE:
+    if refusal.why.reason is Reason.CLOSE_REFUSED:
         # It may be flat already, or orders of the customer stand in the way: look before believing either.
         left = replace(step.position, quantity=step.quantity)
         settle = Settle(left, (), step.close_reason, step.earlier_order_ids)
@@ -230,13 +227,13 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.EXIT and state.tries + 1 >= _EXIT_REFUSALS_MAX:
         # The position stays open with its protections; the reversal it was part of does not happen.
         return StepDone(without_entry(replace(state, steps=state.steps[1:])).with_trade(failure=failure))
-    return _again(work, state, 0, now_ms)
+    return _again(work, state, refusal.why, 0, now_ms)
 
 
-def _again(work: Work, state: State, wait_ms: int, now_ms: int) -> Decision | StepDone:
+def _again(work: Work, state: State, cause: why.Why, wait_ms: int, now_ms: int) -> Decision | StepDone:
     step = _order(state)
     if step.purpose is Purpose.ENTRY and (state.tries + 1 >= _ENTRY_TRIES_MAX or is_stale(work, now_ms)):
-        return _give_up_entry(state, failed(why.caused(Reason.EXCHANGE_UNAVAILABLE, state.cause)))
+        return _give_up_entry(state, failed(cause))
     if step.purpose is not Purpose.ENTRY:  # orders cost no request weight: an exit does not wait out the minute
         wait_ms = min(wait_ms, _EXIT_WAIT_MAX_MS)
     phase = Phase.NEEDS_ATTENTION if state.tries >= _ATTENTION_TRIES else Phase.ACTING

@@ -1,12 +1,11 @@
 """Protected or flat: stop-loss and take-profit orders, and the unwinding where the stop-loss cannot be had. Pure.
 
 A protection stays open at the exchange, so its client id is unique while it matters and sending it again is safe:
-what is there already is refused as a duplicate, and then it is looked for.
+what is there already is answered as out of step, which is uncertain, and then it is looked for.
 
     ACTING     Standing                   it stands: go on
-    ACTING     Refused: duplicate         VERIFYING: look for it
-    ACTING     Refused: would trigger     the price is through already: close at market
-    ACTING     Refused: no position yet   Binance lags behind its own fill: again shortly, a few times
+    ACTING     Refused: price through     close at market
+    ACTING     Unsent: no position yet    Binance lags behind its own fill: again shortly, a few times
     ACTING     Refused otherwise, Unsent  again shortly, a few times
     ACTING     Uncertain, Woke            VERIFYING: look for it
     VERIFYING  Standing                   it stands: go on
@@ -63,12 +62,6 @@ _TRIES_MAX = 8
 _REFUSALS_MAX = 3
 _RETRY_MS = 300
 _WAIT_MAX_MS = 2_000
-_DUPLICATE = (
-    -4116,
-    -4130,
-)  # "ClientOrderId is duplicated.", "An open stop … with GTE and closePosition … is existing."
-_WOULD_TRIGGER = (-2021, -4142)
-_NO_POSITION_YET = -4509  # "TIF GTE can only be used with open positions": also for a moment after the fill
 
 
 def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protection, ...]:
@@ -110,18 +103,18 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
     """What follows for the protection that is the first step."""
     if isinstance(seen, Standing):
         return _stands(state, seen.order_id, now_ms)
-    if isinstance(seen, Refused) and seen.code in _WOULD_TRIGGER:
+    if isinstance(seen, Refused) and seen.why.reason is Reason.PRICE_THROUGH:
         return _through(state, seen)
     if _exhausted(state, now_ms, timing) and not isinstance(seen, Woke):
         return _give_up(state)
     match seen:
         case Woke() if state.intent is None:
             return start(state, now_ms, timing)
-        case Refused() if seen.code in _DUPLICATE:
-            return _look(state)
         case Refused() if state.phase is Phase.ACTING:
-            if seen.code != _NO_POSITION_YET and state.tries + 1 >= _REFUSALS_MAX:
+            if state.tries + 1 >= _REFUSALS_MAX:
                 return _give_up(state)
+            return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
+        case Unsent(cause) if state.phase is Phase.ACTING and cause.reason is Reason.NO_POSITION_YET:
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
         case Unsent(_, wait_ms) if state.phase is Phase.ACTING:
             # orders cost no request weight: a naked position does not wait out the exchange's minute

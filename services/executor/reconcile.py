@@ -115,7 +115,6 @@ async def _cancel(exchange: Futures, credentials: Credentials, step: CancelProte
     try:
         await exchange.cancel_protection(credentials, step)
     except Failed as error:
-        # usually -2011: it fired or went with the position
         log.debug("protection_not_cancelled", client_id=step.client_id, reason=str(error))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from shared.money import plain
-from shared.reasons import CATALOGUE, Reason, Words
+from shared.reasons import CATALOGUE, Kind, Reason, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,11 @@ class Why:
     words: Words
     exchange_code: int | None = None
     said: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """Whose matter it is."""
+        return CATALOGUE[self.reason].kind
 
 
 def plainly(reason: Reason) -> Why:

@@ -18,7 +18,7 @@ from services.executor.orders import (
 )
 from services.executor.outcomes import Answer
 from shared.clock import Clock
-from shared.contracts import CloseReason
+from shared.contracts import CloseReason, MarketType
 from shared.money import plain
 from shared.sealing import Credentials
 
@@ -39,6 +39,8 @@ class Futures:
 
     Every method that takes credentials raises Failed, and nothing else, when the call does not succeed.
     """
+
+    market: MarketType = "futures"
 
     def __init__(self, base_url: str, clock: Clock, *, timeout_ms: int) -> None:
         """`timeout_ms`: how long one call may take before its outcome counts as unknown."""
@@ -118,9 +120,9 @@ class Futures:
         try:
             return _order(await self._client.call("fapiPrivateGetOrder", fields, credentials))
         except Failed as error:
-            if isinstance(error.reply, Answer) and error.reply.code == -2013:
-                return None
-            raise
+            if not _says(error, -2013):
+                raise
+            return None
 
     async def protect(self, credentials: Credentials, protection: Protection, intent: Intent) -> str:
         """`POST /fapi/v1/algoOrder`, weight 0; the algo order's id. Its trigger is the mark price."""
@@ -158,8 +160,12 @@ class Futures:
         )
 
     async def cancel_protection(self, credentials: Credentials, step: CancelProtection) -> None:
-        """`DELETE /fapi/v1/algoOrder`, weight 1."""
-        await self._client.call("fapiPrivateDeleteAlgoOrder", {"clientAlgoId": step.client_id}, credentials)
+        """`DELETE /fapi/v1/algoOrder`, weight 1. One that is not there (any more) counts as cancelled (-2011)."""
+        try:
+            await self._client.call("fapiPrivateDeleteAlgoOrder", {"clientAlgoId": step.client_id}, credentials)
+        except Failed as error:
+            if not _says(error, -2011):
+                raise
 
     async def fired(self, credentials: Credentials, symbol: str) -> dict[str, str]:
         """Client id → order id of protections that became orders: `GET /fapi/v1/allAlgoOrders`, weight 5."""
@@ -179,6 +185,10 @@ class Futures:
             "fapiPrivateGetUserTrades", {"symbol": symbol, "orderId": order_id}, credentials
         )
         return rows
+
+
+def _says(error: Failed, code: int) -> bool:
+    return isinstance(error.reply, Answer) and error.reply.code == code
 
 
 def _stamp(intent: Intent) -> dict[str, str]:

@@ -14,7 +14,7 @@ from services.executor.orders import (
     PositionSide,
     SymbolRules,
 )
-from services.executor.outcomes import Answer, judge
+from services.executor.outcomes import Answer, NoAnswer, judge
 from services.executor.state import (
     End,
     Finished,
@@ -31,10 +31,8 @@ from services.executor.state import (
     Work,
 )
 from services.executor.timing import Timing
-from services.executor.why import answered
 from shared.clock import from_ms
 from shared.contracts import Action, CloseReason, Job, Signal, TradeConfig
-from shared.reasons import Reason
 
 
 def refused(code: int) -> Refused:
@@ -44,14 +42,18 @@ def refused(code: int) -> Refused:
     return judged
 
 
-def unsent(wait_ms: int = 0, said: str = "Request throttled.") -> Unsent:
+def unsent(wait_ms: int = 0, code: int = -1008) -> Unsent:
     """Certainly not carried out."""
-    return Unsent(answered(Reason.EXCHANGE_UNAVAILABLE, -1008, said), wait_ms)
+    judged = judge(Answer(400, code, "as Binance puts it"))
+    assert isinstance(judged, Unsent)
+    return replace(judged, wait_ms=wait_ms)
 
 
-def uncertain() -> Uncertain:
-    """No answer."""
-    return Uncertain(answered(Reason.EXCHANGE_UNAVAILABLE, None, "TimeoutError"))
+def uncertain(code: int | None = None) -> Uncertain:
+    """Perhaps carried out: no answer, or one with this code."""
+    judged = judge(NoAnswer(sent=True, message="TimeoutError") if code is None else Answer(400, code, "unknown"))
+    assert isinstance(judged, Uncertain)
+    return judged
 
 
 NOW = 1_800_000_000_000
@@ -67,8 +69,8 @@ HELD = Position(UUID(int=9), "BTCUSDT", "long", "BOTH", QUANTITY, PRICE, "1", NO
 POOR = refused(-2019)
 FULL = refused(-4045)
 FLAT = refused(-2022)
-TAKEN = refused(-4116)
-NOT_YET = refused(-4509)
+TAKEN = uncertain(-4116)
+NOT_YET = unsent(code=-4509)
 THROUGH = refused(-2021)
 MODE = refused(-4061)
 SOLD = Settled(CloseReason.SIGNAL, PRICE, Decimal(1))

@@ -115,7 +115,7 @@ def test_a_leverage_that_is_refused_means_no_entry() -> None:
 # --- Tidying ---
 
 
-@pytest.mark.parametrize("seen", [Done(), refused(-2011)])
+@pytest.mark.parametrize("seen", [Done(), refused(-2015)])
 def test_a_protection_that_is_gone_is_as_good_as_cancelled(seen: Observation) -> None:
     assert isinstance(exiting().sees(Seen(FILLED), seen).effect.step, Settle)
 

@@ -70,9 +70,9 @@ HELD = Position(
     stop_order_id="2",
     stop_price=Decimal(98_000),
 )
-LATE, THROTTLED = unsent(said="outside of recvWindow"), unsent()
-LOST, TAKEN = uncertain(), refused(-4116)
-POOR, FLAT = refused(-2019), refused(-4509)
+LATE, THROTTLED = unsent(code=-1021), unsent()
+LOST, TAKEN = uncertain(), uncertain(-4116)
+POOR, FLAT = refused(-2019), unsent(code=-4509)
 THROUGH = refused(-2021)
 
 NOBODY = -1
@@ -492,7 +492,7 @@ def sending_an_uncertain_entry_again(
         (Model(act_before_saving=True, faults=0), "two entries were accepted"),
         (Model(stamp_when_sent=True, faults=0), "not_placed"),
         (Model(decide=believing_absence_at_once, faults=1), "not_placed"),
-        (Model(decide=taking_uncertain_for_refused, faults=1), "exchange_unavailable"),
+        (Model(decide=taking_uncertain_for_refused, faults=1), "no_answer"),
         (Model(decide=sending_an_uncertain_entry_again, faults=1), "two entries were accepted"),
         (Model(Action.CLOSE, decide=believing_absence_at_once, faults=1), "more was sold than the position"),
         (Model(Action.CLOSE, stamp_when_sent=True, horizon=7, faults=0), "more was sold than the position"),

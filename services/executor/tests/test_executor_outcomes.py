@@ -2,8 +2,12 @@
 
 import pytest
 
+from services.executor.binance_errors import REASONS
 from services.executor.outcomes import Answer, NoAnswer, judge
 from services.executor.state import Refused, Uncertain, Unsent
+from services.paper_exchange.errors import MESSAGES
+from shared.contracts import MarketType
+from shared.reasons import CATALOGUE, Kind, Reason
 
 UNKNOWN_503 = "Unknown error, please check your request or try again later."
 
@@ -18,11 +22,15 @@ REPLIES = [
     (Answer(503, None, "Service Unavailable."), Unsent, "100 % failure"),
     (Answer(503, -1008, "Request throttled by system-level protection."), Unsent, "100 % failure"),
     (Answer(503, -1001, "Internal error; unable to process your request. Please try again."), Uncertain, "ask first"),
+    (Answer(503, -1016, "This service is no longer available."), Uncertain, "a 5XX promises nothing"),
     (Answer(500, None, "Request occur unknown error."), Uncertain, "5XX"),
     (Answer(500, -2019, "Margin is insufficient."), Uncertain, "a 5XX promises nothing, whatever its code"),
+    (Answer(500, -1008, "Request throttled."), Uncertain, "only as a 503 it is documented"),
+    (Answer(500, None, "Service Unavailable."), Uncertain, "only as a 503 it is documented"),
     (Answer(502, None, "<html>Bad Gateway</html>"), Uncertain, "5XX"),
     (Answer(504, None, ""), Uncertain, "5XX"),
     (Answer(408, None, "Request Timeout"), Uncertain, "time-out waiting for the backend"),
+    (Answer(408, -1007, "Timeout waiting for response."), Uncertain, "time-out waiting for the backend"),
     (Answer(400, -1000, "An unknown error occurred."), Uncertain, "unknown error"),
     (Answer(400, -1006, "An unexpected response was received."), Uncertain, "execution status unknown"),
     (Answer(400, -1007, "Timeout waiting for response."), Uncertain, "execution status unknown"),
@@ -39,35 +47,46 @@ REPLIES = [
     (Answer(400, -1015, "Too many new orders"), Unsent, "rejected before execution"),
     (Answer(400, -1021, "Timestamp for this request is outside of the recvWindow."), Unsent, "refused at the gate"),
     (Answer(400, -5028, "Timestamp for this request is outside of the ME recvWindow."), Unsent, "refused at matching"),
+    (Answer(404, None, "<html>Not Found</html>"), Refused, "there is no such endpoint, so nobody carried it out"),
+    (Answer(410, None, "Gone"), Refused, "there is no such endpoint any more"),
+    (Answer(400, -1199, "never heard of"), Refused, "of a group that is checked before matching"),
     (Answer(400, -9999, "never heard of"), Uncertain, "unknown codes are uncertain (P4)"),
     (Answer(400, -3000, "never heard of"), Uncertain, "unknown groups are uncertain (P4)"),
     (Answer(400, -6001, "never heard of"), Uncertain, "unknown groups are uncertain (P4)"),
     (Answer(400, 42, "never heard of"), Uncertain, "unknown codes are uncertain (P4)"),
 ]
 
-# Binance's error codes that refuse a request before it is carried out, by the word that our records give them
-REFUSALS = {
-    "key_rejected": (-1002, -1022, -1099, -2014, -2015, -2017),
-    "insufficient_margin": (-2018, -2019, -2028, -4050, -4051),
-    "leverage_not_allowed": (-4028, -4161, *range(-4203, -4201), -4205, -4206, -4208, -4209, -4403),
-    "position_too_large": (-2027, -4005),
-    "below_minimum": (-1013, -4003, -4004, -4164),
-    "symbol_not_trading": (-1121, -1122, -4140, -4141),
-    "account_restricted": (-2023, -4087, -4088, -4105, -4106, -4107, -4109, -4189, -4192, -4400, -4401, -4402),
-    "no_counterparty": (-2020, -4131),
-    "too_many_orders": (-2025, -4045),
-    "account_mode": (-4047, -4048, -4060, -4061, -4062, -4167, -4168),
-    # our own mistakes, or what the machine knows how to answer: no advice helps the customer
-    "refused": (
-        *(-1010, -1016, -1020, -1111, -1114, -1115, -1116, -1117, -1125, -1128, -1130, -1136),
-        *range(-1106, -1099),
-        *(-2010, -2011, -2013, -2021, -2022, -2024, -2026),
-        *(-4002, -4006, -4007, -4013, -4014, -4015, -4016, -4023, -4024),
-        *(-4046, -4059, -4067, -4068, -4116, -4117, -4118, -4120, -4130, -4136, -4137, -4138, -4142),
-        *(-4169, -4170, -4171, -4172, -4183, -4184, -4210, -4211, -4509, -4531),
-        *(-5021, -5022, -5027, -5029, -5041, -5043, -5047),
+# What Spot says otherwise
+SPOT_REPLIES = [
+    (Answer(503, None, "Service Unavailable."), Uncertain, Reason.NO_ANSWER),
+    (Answer(503, -1008, "Server is currently overloaded with other requests."), Uncertain, Reason.NO_ANSWER),
+    (Answer(400, -2010, "Account has insufficient balance for requested action."), Refused, Reason.INSUFFICIENT_MARGIN),
+    (Answer(400, -2010, "Duplicate order sent."), Uncertain, Reason.OUT_OF_STEP),
+    (Answer(400, -2010, "Order would trigger immediately."), Refused, Reason.PRICE_THROUGH),
+    (
+        Answer(400, -2010, "The relationship of the prices for the orders is not correct."),
+        Refused,
+        Reason.PRICE_THROUGH,
     ),
-}
+    (Answer(400, -2010, "Market is closed."), Refused, Reason.SYMBOL_NOT_TRADING),
+    (Answer(400, -2010, "OCO orders are not supported for this symbol"), Refused, Reason.SYMBOL_NOT_TRADING),
+    (Answer(400, -2010, "This account may not place or cancel orders."), Refused, Reason.ACCOUNT_RESTRICTED),
+    (Answer(400, -2010, "This symbol is not permitted for this account."), Refused, Reason.ACCOUNT_RESTRICTED),
+    (
+        Answer(400, -2010, "Order book liquidity is less than `LOT_SIZE` filter minimum quantity."),
+        Unsent,
+        Reason.NO_COUNTERPARTY,
+    ),
+    (Answer(400, -2010, "what nobody has said yet"), Refused, Reason.REFUSED),
+    (Answer(400, -1013, "Filter failure: LOT_SIZE"), Refused, Reason.BELOW_MINIMUM),
+    (Answer(400, -1013, "Filter failure: NOTIONAL"), Refused, Reason.BELOW_MINIMUM),
+    (Answer(400, -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"), Refused, Reason.TRIGGER_OUT_OF_RANGE),
+    (Answer(400, -1013, "Filter failure: MAX_NUM_ALGO_ORDERS"), Refused, Reason.TOO_MANY_ORDERS),
+    (Answer(400, -1013, "Filter failure: MAX_POSITION"), Refused, Reason.POSITION_TOO_LARGE),
+    (Answer(400, -1013, "Filter failure: TRAILING_DELTA"), Refused, Reason.REFUSED),
+    (Answer(400, -2021, "Order cancel-replace partially failed"), Refused, Reason.REFUSED),
+    (Answer(400, -2011, "Unknown order sent."), Uncertain, Reason.OUT_OF_STEP),
+]
 
 
 @pytest.mark.parametrize(("reply", "meaning", "why"), REPLIES)
@@ -77,16 +96,61 @@ def test_a_reply_means_what_binance_says_it_means(
     assert type(judge(reply)) is meaning, why
 
 
-@pytest.mark.parametrize(("word", "code"), [(word, code) for word, codes in REFUSALS.items() for code in codes])
+@pytest.mark.parametrize(("reply", "meaning", "reason"), SPOT_REPLIES)
+def test_on_spot_the_message_says_what_the_code_does_not(
+    reply: Answer, meaning: type[Refused | Unsent | Uncertain], reason: Reason
+) -> None:
+    judged = judge(reply, "spot")
+    assert (type(judged), judged.why.reason) == (meaning, reason)
+
+
+MEANINGS = {Kind.RETRYABLE: Unsent, Kind.OUTCOME_UNKNOWN: Uncertain}
+KNOWN = [(market, code, reason) for market, known in REASONS.items() for code, reason in known.items()]
+
+
+@pytest.mark.parametrize(("market", "code", "reason"), KNOWN)
 @pytest.mark.parametrize("status", [400, 401])
-def test_a_refusal_has_our_word_a_sentence_and_binances_own(word: str, code: int, status: int) -> None:
-    refusal = judge(Answer(status, code, "as Binance puts it"))
-    assert isinstance(refusal, Refused)
-    assert (refusal.code, refusal.why.reason) == (code, word)
-    for said in (refusal.why.words.en, refusal.why.words.pt):
+def test_every_known_code_is_of_its_class_and_has_a_sentence_in_two_languages_and_binances_own(
+    market: MarketType, code: int, reason: Reason, status: int
+) -> None:
+    judged = judge(Answer(status, code, "as Binance puts it"), market)
+    kind = CATALOGUE[reason].kind
+    assert kind is not Kind.BY_RULE
+    assert type(judged) is MEANINGS.get(kind, Refused)
+    assert (judged.why.exchange_code, judged.why.reason, judged.why.kind) == (code, reason, kind)
+    for said in (judged.why.words.en, judged.why.words.pt):
         sentence, binance = said.split(" (")
         assert sentence.endswith(".")
         assert binance == f"Binance {code}: as Binance puts it)"
+
+
+def test_every_error_of_the_paper_exchange_is_known() -> None:
+    assert MESSAGES.keys() <= REASONS["futures"].keys()
+
+
+# The customer's own matter, the market's or the moment's: our requests were right. All others are logged as ours.
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (-2015, Kind.CUSTOMER_MUST_ACT),
+        (-2019, Kind.CUSTOMER_MUST_ACT),
+        (-2021, Kind.CUSTOMER_MUST_ACT),
+        (-4045, Kind.CUSTOMER_MUST_ACT),
+        (-1003, Kind.RETRYABLE),
+        (-1021, Kind.RETRYABLE),
+        (-4509, Kind.RETRYABLE),
+        (-1007, Kind.OUTCOME_UNKNOWN),
+        (-4116, Kind.OUTCOME_UNKNOWN),
+        (-4130, Kind.OUTCOME_UNKNOWN),
+        (-4120, Kind.OPERATOR_MUST_ACT),
+        (-1102, Kind.BUG),
+        (-1111, Kind.BUG),
+        (-4023, Kind.BUG),
+        (-9999, Kind.BUG),
+    ],
+)
+def test_an_answer_is_the_matter_of_whoever_can_act_on_it(code: int, kind: Kind) -> None:
+    assert judge(Answer(400, code, "")).why.kind is kind
 
 
 def test_who_asks_too_much_is_told_how_long_to_wait() -> None:

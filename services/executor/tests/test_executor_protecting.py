@@ -30,7 +30,6 @@ from services.executor.tests.machine_builders import (
     TAKEN,
     THROUGH,
     TIMING,
-    refused,
     stopping,
     uncertain,
     unsent,
@@ -41,7 +40,7 @@ from shared.contracts import CloseReason
 # --- Protecting ---
 
 
-@pytest.mark.parametrize("seen", [TAKEN, refused(-4130), uncertain(), Woke()])
+@pytest.mark.parametrize("seen", [TAKEN, uncertain(-4130), uncertain(), Woke()])
 def test_a_stop_that_may_stand_is_looked_for(seen: Observation) -> None:
     execution = stopping()
     name = execution.effect.protection.client_id

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from services.executor import why
-from services.executor.state import Absent, Failure, Finished, Uncertain, Woke
+from services.executor.state import Absent, Failure, Finished, Woke
 from services.executor.tests.machine_builders import (
     NOW,
     Execution,
@@ -13,13 +13,13 @@ from services.executor.tests.machine_builders import (
     preparing,
     refused,
     stopping,
+    uncertain,
     unsent,
 )
-from services.executor.why import Why, answered
+from services.executor.why import Why
 from shared.reasons import CATALOGUE, Reason
 
 LATE = NOW + 60_000
-UNKNOWN = Uncertain(answered(Reason.EXCHANGE_UNAVAILABLE, -1007, "Timeout waiting for response."))
 
 
 def failure(execution: Execution) -> Failure:
@@ -31,10 +31,10 @@ def failure(execution: Execution) -> Failure:
 def test_a_signal_that_grew_old_while_the_exchange_was_away_says_what_it_answered() -> None:
     said = failure(preparing().sees(unsent(), Woke(), at_ms=LATE))
     assert (said.code, said.exchange_code) == (Reason.EXPIRED, -1008)
-    assert said.message.endswith("(Binance -1008: Request throttled.)")
+    assert said.message.endswith("(Binance -1008: as Binance puts it)")
     assert said.message_pt is not None
     assert said.message_pt.startswith("O sinal era mais antigo")
-    assert said.message_pt.endswith("(Binance -1008: Request throttled.)")
+    assert said.message_pt.endswith("(Binance -1008: as Binance puts it)")
 
 
 def test_a_signal_that_was_old_when_it_came_blames_nobody() -> None:
@@ -44,7 +44,7 @@ def test_a_signal_that_was_old_when_it_came_blames_nobody() -> None:
 
 
 def test_an_entry_that_was_not_placed_says_what_its_request_was_answered_not_the_askings_after_it() -> None:
-    execution = entering().sees(UNKNOWN).sees(unsent(), Woke())
+    execution = entering().sees(uncertain(-1007)).sees(unsent(), Woke())
     late = NOW + 100_000
     execution.sees(Absent(late), Woke(), Absent(late), at_ms=late)
     said = failure(execution)
@@ -70,7 +70,7 @@ SENTENCES = [
     why.symbol_not_trading("NOSUCHUSDT"),
     why.environment_unavailable("live"),
     why.not_filled("EXPIRED"),
-    why.leverage_not_set(UNKNOWN.why),
+    why.leverage_not_set(uncertain().why),
     why.through_the_stop(refused(-2021).why),
     *map(why.plainly, Reason),
 ]
