@@ -18,7 +18,8 @@ _BOTH: _Codes = {
     Reason.NO_COUNTERPARTY: (-1112,),
     Reason.OUT_OF_STEP: (-1125, -2011, -2013),
     Reason.REFUSED: (
-        *(-1010, -1013, -1014, -1020, -1108, -1111, -1114, -1115, -1116, -1117, -1128, -1130, -1136, -2010),
+        *(-1010, -1013, -1014, -1020, -1108, -1111, -1114, -1115, -1116, -1117, -1127, -1128, -1130),
+        *(-1134, -1136, -1145, -2010),
         *range(-1106, -1099),
     ),
 }
@@ -47,7 +48,7 @@ _FUTURES: _Codes = {
 
 _SPOT: _Codes = {
     Reason.OUT_OF_STEP: (-2026,),
-    Reason.REFUSED: (-1158, -1165, -1166, -1168, *range(-1199, -1195), -2021, -2022),
+    Reason.REFUSED: (-1158, -1165, -1166, -1168, *range(-1199, -1195), -2021, -2022, -2039),
 }
 
 # On Spot these say in their message what they mean; the first fragment that is found decides.

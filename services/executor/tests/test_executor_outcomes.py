@@ -125,7 +125,7 @@ def test_every_known_code_is_of_its_class_and_has_a_sentence_in_two_languages_an
 
 
 def test_every_error_of_the_paper_exchange_is_known() -> None:
-    assert MESSAGES.keys() <= REASONS["futures"].keys()
+    assert MESSAGES.keys() <= REASONS["futures"].keys() | REASONS["spot"].keys()
 
 
 # The customer's own matter, the market's or the moment's: our requests were right. All others are logged as ours.
