@@ -16,13 +16,16 @@ from services.paper_exchange.futures.symbols import SYMBOLS
 from services.paper_exchange.http import Gate
 from services.paper_exchange.keyring import Keyring
 from services.paper_exchange.settings import Settings
+from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.spot.model import Market as SpotMarket
 from services.paper_exchange.store import SAVE_EVERY_S, Store
 from services.paper_exchange.stream import Hub
+from services.paper_exchange.websocket_api import WebsocketApi
 
 FIRST_ID, FIRST_SPOT_ID = 30_000_000_000, 6_000_000_000
 EXPIRE_EVERY_S = 5
 GATE = web.AppKey("gate", Gate)
+WEBSOCKET_API = web.AppKey("websocket_api", WebsocketApi)
 log = structlog.get_logger()
 
 
@@ -39,13 +42,14 @@ def build(settings: Settings, clock: Callable[[], int] = now_ms) -> web.Applicat
     market = Market({name: symbol.start_price for name, symbol in SYMBOLS.items()}, FIRST_ID)
     hub = Hub(clock)
     spot_market = SpotMarket(market.prices, market.books, FIRST_SPOT_ID)
-    gate = Gate(market, spot_market, Keyring(), hub, clock, enforce_weight=settings.paper_enforce_weight)
+    gate = Gate(market, spot_market, Keyring(), hub, Followers(), clock, enforce_weight=settings.paper_enforce_weight)
     app = web.Application(client_max_size=1 << 20)
-    app[GATE] = gate
+    app[GATE], app[WEBSOCKET_API] = gate, WebsocketApi(gate)
     app.add_routes(Controls(gate).routes())
     for root in ("/private", "/market", "/public", ""):
         for path in ("/ws", "/ws/{listen_key}", "/stream"):
             app.router.add_get(root + path, hub.serve)
+    app.router.add_get("/ws-api/v3", app[WEBSOCKET_API].serve)
     for prefix in ("/fapi", "/api", "/sapi"):
         app.router.add_route("*", prefix + "/{rest:.*}", gate.serve)
     app.router.add_get("/healthz", _alive)
@@ -72,6 +76,7 @@ async def _stop(app: web.Application) -> None:
     """Let silent connections and sockets go, so that stopping does not wait for them."""
     app[GATE].stopping.set()
     app[GATE].hub.shut()
+    app[WEBSOCKET_API].shut()
 
 
 async def _keep_listen_keys(app: web.Application) -> AsyncIterator[None]:

@@ -75,6 +75,7 @@ class Controls:
         key, account = self._find(request)
         key.revoked = True
         self.gate.hub.close(account)
+        self.gate.followers.close(self.gate.spot_market.accounts[key.api_key], self.gate.clock())
         self.gate.changed.add(key.api_key)
         return _json({"revoked": True})
 
@@ -115,6 +116,7 @@ class Controls:
             gate.hub.publish(account)
             yield account.api_key
         for wallet in settle(gate.spot_market, symbol, before, now_ms):
+            gate.followers.publish(wallet)
             yield wallet.api_key
 
     async def add_fault(self, request: web.Request) -> web.Response:

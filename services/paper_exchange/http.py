@@ -15,6 +15,7 @@ from services.paper_exchange.faults import NEVER_ANSWERS, Fault, FaultScript
 from services.paper_exchange.futures.model import Market
 from services.paper_exchange.keyring import Key, Keyring
 from services.paper_exchange.signing import Params, check_signature, check_window, read_params, text
+from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.spot.model import Market as SpotMarket
 from services.paper_exchange.stream import Hub
 from services.paper_exchange.venue import Venue
@@ -27,18 +28,16 @@ Answer = tuple[int, Any, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A REST request as it arrived: its raw query and body are what was signed."""
+    """A request as it arrived, over REST or the WebSocket API; `query` and `body` are what was signed."""
 
-    request: web.Request
+    method: str
+    path: str
+    address: str
+    api_key: str | None
     query: str
     body: str
     params: Params
     arrived_ms: int
-
-    @property
-    def api_key(self) -> str | None:
-        """The key header."""
-        return self.request.headers.get("X-MBX-APIKEY")
 
 
 class Gate:
@@ -50,12 +49,13 @@ class Gate:
         spot_market: SpotMarket,
         keyring: Keyring,
         hub: Hub,
+        followers: Followers,
         clock: Callable[[], int],
         *,
         enforce_weight: bool = False,
     ) -> None:
         self.market, self.spot_market = market, spot_market
-        self.keyring, self.hub, self.clock = keyring, hub, clock
+        self.keyring, self.hub, self.followers, self.clock = keyring, hub, followers, clock
         self.faults = FaultScript()
         self.changed: set[str] = set()
         self.stopping = asyncio.Event()
@@ -65,30 +65,42 @@ class Gate:
         )
         self.venues = {
             "fapi": futures_venue(market, hub, enforced=enforce_weight),
-            "api": spot_venue(spot_market, enforced=enforce_weight),
+            "api": spot_venue(spot_market, followers, enforced=enforce_weight),
             "sapi": wallet_venue(enforced=enforce_weight),
         }
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one REST request, or let the fault script spoil it."""
         body = (await request.read()).decode(errors="replace") if request.can_read_body else ""
-        query = request.raw_path.partition("?")[2]
-        asked = Asked(request, query, body, read_params(query, body), self.clock())
-        fault = self.faults.take(request.method, request.path, asked.api_key or "", asked.params)
+        asked = self._read(request, body)
+        fault = self.faults.take(asked.method, asked.path, asked.api_key or "", asked.params)
         if fault is None:
-            return _write(self._answer(asked))
+            return _write(self.answer(asked))
         if fault.kind == "late":
             await asyncio.sleep(fault.latency_ms / 1000)
-        answer = self._answer(asked) if fault.executes else (503, {}, {})
+        answer = self.answer(asked) if fault.executes else (503, {}, {})
         return _write(await self._spoil(request, fault, answer))
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _read(self, request: web.Request, body: str) -> Asked:
+        query = request.raw_path.partition("?")[2]
+        return Asked(
+            method=request.method,
+            path=request.path,
+            address=request.remote or "",
+            api_key=request.headers.get("X-MBX-APIKEY"),
+            query=query,
+            body=body,
+            params=read_params(query, body),
+            arrived_ms=self.clock(),
+        )
+
+    def answer(self, asked: Asked) -> Answer:
         """The exchange's own answer: HTTP status, document, headers."""
-        request, now_ms = asked.request, self.clock()
-        venue, route = self.venues[request.path.split("/")[1]], (request.method, request.path)
-        endpoint = venue.endpoints.get(route) or _no_endpoint(request)
-        address, weight = request.remote or "", _weight(endpoint, asked.params)
-        used = venue.weights.add(address, weight, now_ms)
+        now_ms, route = self.clock(), (asked.method, asked.path)
+        venue = self.venues[asked.path.split("/")[1]]
+        endpoint = venue.endpoints.get(route) or _no_endpoint(asked)
+        weight = _weight(endpoint, asked.params)
+        used = venue.weights.add(asked.address, weight, now_ms)
         headers: dict[str, str] = {}
         try:
             venue.weights.check(used)
@@ -98,14 +110,14 @@ class Gate:
                 headers |= venue.order_count(key).headers
             status, document = 200, venue.answer(endpoint, key, asked.params, now_ms)
             if endpoint.free:
-                used = venue.weights.add(address, -weight, now_ms)
-            if request.method != "GET":
+                used = venue.weights.add(asked.address, -weight, now_ms)
+            if asked.method != "GET":
                 self.changed.add(key.api_key)
                 venue.publish(key)
         except Refused as refusal:
             status, document = refusal.status, refusal.body
         headers |= dict.fromkeys(venue.weight_headers, str(used))
-        self.requests.labels(request.method, request.path if route in venue.endpoints else "unknown", status).inc()
+        self.requests.labels(asked.method, asked.path if route in venue.endpoints else "unknown", status).inc()
         return status, document, headers
 
     def _admit(self, venue: Venue, endpoint: Endpoint[Any], asked: Asked, now_ms: int) -> Key:
@@ -154,11 +166,11 @@ def _write(answer: Answer) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(document), headers=headers, content_type=JSON)
 
 
-def _no_endpoint(request: web.Request) -> Endpoint[Any]:
+def _no_endpoint(asked: Asked) -> Endpoint[Any]:
     """What stands where Binance has nothing: -5000."""
 
     def refuse(_: Any) -> None:
-        raise Refused(-5000, request.path, request.method)
+        raise Refused(-5000, asked.path, asked.method)
 
     return Endpoint(refuse, security=Security.PUBLIC)
 

@@ -74,6 +74,19 @@ class OrderCount:
             for limit, window in zip(self.limits, self.windows, strict=True)
         }
 
+    def rows(self, now_ms: int) -> list[dict[str, object]]:
+        """How many orders count, as rateLimit/order and the WebSocket API tell it."""
+        return [
+            {
+                "rateLimitType": "ORDERS",
+                "interval": limit.unit,
+                "intervalNum": limit.number,
+                "limit": limit.limit,
+                "count": window.add(0, now_ms),
+            }
+            for limit, window in zip(self.limits, self.windows, strict=True)
+        ]
+
 
 class WeightCount:
     """Request weight per address; counts always, refuses only where `enforced`."""

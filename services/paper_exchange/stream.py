@@ -14,31 +14,23 @@ from aiohttp import WSMsgType, web
 
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.futures.model import Account, Json
+from services.paper_exchange.line import Line
 
 KEY_LIFE_MS = 3_600_000
-BACKLOG_MAX = 10_000  # events a slow reader may lag behind before it is cut off
 
 
-@dataclass(eq=False, slots=True)
-class Socket:
+@dataclass(eq=False)
+class Socket(Line):
     """A WebSocket; `events` is the allow-list of each listen key it follows (None: everything)."""
 
-    combined: bool
-    lagging: bool = False
-    queue: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    combined: bool = False
     events: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def offer(self, listen_key: str, event: Json) -> None:
-        """Queue an event if its kind is allowed; a reader too far behind is cut off."""
+        """Queue an event if its kind is allowed."""
         allowed = self.events.get(listen_key)
-        if allowed is not None and event["e"] not in allowed:
-            return
-        document = {"stream": listen_key, "data": event} if self.combined else event
-        if self.queue.qsize() < BACKLOG_MAX:
-            self.queue.put_nowait(orjson.dumps(document))
-        elif not self.lagging:
-            self.lagging = True
-            self.queue.put_nowait(None)
+        if allowed is None or event["e"] in allowed:
+            self.push({"stream": listen_key, "data": event} if self.combined else event)
 
 
 @dataclass(slots=True)
@@ -125,11 +117,11 @@ class Hub:
         combined = request.path.endswith("/stream")
         response = web.WebSocketResponse(heartbeat=180, compress=False)
         await response.prepare(request)
-        socket = Socket(combined)
+        socket = Socket(combined=combined)
         self.sockets.add(socket)
         for listen_key, events in _wanted(request):
             self.follow(socket, listen_key, events)
-        writer = asyncio.create_task(_write(socket, response))
+        writer = asyncio.create_task(socket.write_to(response))
         try:
             async for message in response:
                 if message.type is WSMsgType.TEXT:
@@ -144,7 +136,7 @@ class Hub:
     def shut(self) -> None:
         """Close all sockets."""
         for socket in self.sockets:
-            socket.queue.put_nowait(None)
+            socket.hang_up()
 
     def _obey(self, socket: Socket, frame: str) -> None:
         """Carry out SUBSCRIBE and UNSUBSCRIBE frames; anything else is ignored."""
@@ -158,17 +150,7 @@ class Hub:
                 self.follow(socket, name, None)
             elif method == "UNSUBSCRIBE":
                 self.leave(socket, name)
-        socket.queue.put_nowait(orjson.dumps({"result": None, "id": command.get("id")}))
-
-
-async def _write(socket: Socket, response: web.WebSocketResponse) -> None:
-    """Send what is queued, in order, until told to close."""
-    while True:
-        frame = await socket.queue.get()
-        if frame is None:
-            await response.close()
-            return
-        await response.send_str(frame.decode())
+        socket.push({"result": None, "id": command.get("id")})
 
 
 def _wanted(request: web.Request) -> list[tuple[str, frozenset[str] | None]]:

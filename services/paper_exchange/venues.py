@@ -18,6 +18,7 @@ from services.paper_exchange.limits import (
 from services.paper_exchange.signing import Params
 from services.paper_exchange.spot import model as spot
 from services.paper_exchange.spot import routes as spot_routes
+from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.stream import Hub
 from services.paper_exchange.venue import USED_WEIGHT, Venue
 
@@ -51,7 +52,7 @@ def futures_venue(market: futures.Market, hub: Hub, *, enforced: bool) -> Venue:
     )
 
 
-def spot_venue(market: spot.Market, *, enforced: bool) -> Venue:
+def spot_venue(market: spot.Market, followers: Followers, *, enforced: bool) -> Venue:
     """/api: counts unfilled orders only, and tells the used weight under two names."""
 
     def call(key: Key, params: Params, now_ms: int) -> spot_routes.Call:
@@ -62,6 +63,7 @@ def spot_venue(market: spot.Market, *, enforced: bool) -> Venue:
         dict(spot_routes.ROUTES),
         WeightCount(SPOT_WEIGHT_PER_MINUTE, enforced=enforced),
         call,
+        publish=lambda key: followers.publish(market.accounts[key.api_key]),
         order_limits=SPOT_LIMITS,
         unfilled_only=True,
         weight_headers=("X-MBX-USED-WEIGHT", USED_WEIGHT),

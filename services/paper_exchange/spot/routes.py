@@ -141,19 +141,6 @@ def _account(call: Call) -> Json:
     return statements.account_information(call.account, omit_zero=omit_zero, can_withdraw=call.key.can_withdraw)
 
 
-def _order_counts(call: Call) -> list[Json]:
-    return [
-        {
-            "rateLimitType": "ORDERS",
-            "interval": limit.unit,
-            "intervalNum": limit.number,
-            "limit": limit.limit,
-            "count": window.add(0, call.now_ms),
-        }
-        for limit, window in zip(call.unfilled.limits, call.unfilled.windows, strict=True)
-    ]
-
-
 def _exchange_info(call: Call) -> Json:
     shown = call.params.get("showPermissionSets", "true").lower() == "true"
     return public.exchange_info(_named_symbols(call) or list(SYMBOLS), call.now_ms, permission_sets=shown)
@@ -237,7 +224,7 @@ ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/api/v3/account"): Endpoint(_account, 20),
     ("GET", "/api/v3/account/commission"): Endpoint(lambda call: statements.commission(call.symbol), 20),
     ("GET", "/api/v3/myTrades"): Endpoint(_trades, 20),
-    ("GET", "/api/v3/rateLimit/order"): Endpoint(_order_counts, 40),
+    ("GET", "/api/v3/rateLimit/order"): Endpoint(lambda call: call.unfilled.rows(call.now_ms), 40),
     ("POST", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),
     ("PUT", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),
     ("DELETE", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),
