@@ -272,14 +272,6 @@ CATALOGUE: dict[Reason, Explained] = {
         ),
         Words("Choose a more liquid symbol.", "Escolha um símbolo mais líquido."),
     ),
-    Reason.REFUSED: Explained(
-        Kind.BUG,
-        Words("Binance refused the request.", "A Binance recusou a requisição."),
-        Words(
-            "This is for the operator to look at; it has been logged.",
-            "Isto cabe ao operador; o caso foi registrado.",
-        ),
-    ),
     Reason.PRICE_THROUGH: Explained(
         Kind.CUSTOMER_MUST_ACT,
         Words(
@@ -297,6 +289,14 @@ CATALOGUE: dict[Reason, Explained] = {
         Words(
             "Ask for a stop-loss or take-profit that is nearer to the price.",
             "Peça um stop loss ou um take profit mais perto do preço.",
+        ),
+    ),
+    Reason.REFUSED: Explained(
+        Kind.BUG,
+        Words("Binance refused the request.", "A Binance recusou a requisição."),
+        Words(
+            "This is for the operator to look at; it has been logged.",
+            "Isto cabe ao operador; o caso foi registrado.",
         ),
     ),
     Reason.UNRECOGNISED: Explained(

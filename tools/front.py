@@ -10,7 +10,7 @@ from aiohttp import web
 GATEWAY, REGISTRY, LEDGER = "WEBHOOK_GATEWAY_URL", "BOT_REGISTRY_URL", "LEDGER_URL"
 _ROUTES = (
     ("/api/v1/bots/webhook/", GATEWAY),
-    *((f"/api/v1/{name}", LEDGER) for name in ("signals", "executions", "positions", "audit", "stream")),
+    *((f"/api/v1/{name}", LEDGER) for name in ("signals", "executions", "positions", "reasons", "audit", "stream")),
     ("/", REGISTRY),
 )
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}

@@ -18,12 +18,14 @@ from services.ledger.views import (
     Page,
     PositionItem,
     PositionsQuery,
+    ReasonItem,
     SignalItem,
     SignalQuery,
     SignalsQuery,
     cursor_of,
 )
 from shared.db.database import Database
+from shared.reasons import CATALOGUE
 from shared.web.problems import not_found
 from shared.web.routes import Access, Call, Nothing, Route
 
@@ -50,6 +52,7 @@ class Api:
             ),
             Route("GET", executions + "/{execution_id}", self.execution, "Show an execution", answer=ExecutionItem),
             Route("GET", positions, self.positions, "List positions", query=PositionsQuery, answer=Page[PositionItem]),
+            Route("GET", "/api/v1/reasons", self.reasons, "Explain errors", Access.ANYONE, answer=Page[ReasonItem]),
             Route("GET", "/api/v1/audit/verify", self.verify, "Verify every record", Access.ADMIN, answer=Audit),
             Route("GET", "/api/v1/stream", self.stream, "Follow signals, executions and positions as they happen"),
         ]
@@ -102,6 +105,10 @@ class Api:
             limit=query.limit,
         )
         return Page(items=[PositionItem.of(row) for row in found.rows], next_cursor=cursor_of(found.last))
+
+    async def reasons(self, _call: Call[Nothing, Nothing]) -> Page[ReasonItem]:
+        """Every value that `error_code` can have, explained."""
+        return Page(items=[ReasonItem.of(code, said) for code, said in CATALOGUE.items()], next_cursor=None)
 
     async def verify(self, _call: Call[Nothing, Nothing]) -> Audit:
         """Whether the chain, its head and the read model agree."""

@@ -8,10 +8,11 @@ from uuid import UUID
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter
 
-from services.ledger.chain import Reason
+from services.ledger import chain
 from services.ledger.projection import Signal
 from shared.contracts import CloseReason, ExecutionStatus
 from shared.money import Amount
+from shared.reasons import Explained, Kind, Reason
 from shared.web.routes import Request
 
 
@@ -101,6 +102,29 @@ class PositionItem(Item):
         return cls.model_validate({**row, "status": status, "funding_usd": None})
 
 
+class ReasonItem(Item):
+    """A value of `error_code`: whose matter it is, what it means and what to do, in English and Portuguese."""
+
+    code: Reason
+    kind: Kind
+    meaning: str
+    meaning_pt: str
+    remedy: str
+    remedy_pt: str
+
+    @classmethod
+    def of(cls, code: Reason, said: Explained) -> "ReasonItem":
+        """The item of an entry of the catalogue."""
+        return cls(
+            code=code,
+            kind=said.kind,
+            meaning=said.means.en,
+            meaning_pt=said.means.pt,
+            remedy=said.remedy.en,
+            remedy_pt=said.remedy.pt,
+        )
+
+
 ItemT = TypeVar("ItemT", bound=Item)
 
 
@@ -116,7 +140,7 @@ class FirstBad(BaseModel):
 
     position: int
     execution_id: UUID | None
-    reason: Reason
+    reason: chain.Reason
 
 
 class Audit(BaseModel):

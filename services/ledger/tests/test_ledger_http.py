@@ -19,6 +19,7 @@ from services.ledger.tests.ledger_builders import (
     subscribed,
 )
 from shared.contracts import ExecutionStatus
+from shared.reasons import Reason
 
 ANA, BO, EVE = customer(1), customer(2), customer(3)
 
@@ -256,6 +257,23 @@ async def test_openapi_describes_the_routes(house: House) -> None:
         "/api/v1/executions",
         "/api/v1/executions/{execution_id}",
         "/api/v1/positions",
+        "/api/v1/reasons",
         "/api/v1/audit/verify",
         "/api/v1/stream",
+    }
+
+
+@on_sqlite
+async def test_whoever_asks_is_told_what_every_error_code_means_and_what_to_do_in_two_languages(house: House) -> None:
+    async with house.client.get("/api/v1/reasons") as response:
+        page = await response.json()
+    assert (response.status, page["next_cursor"]) == (200, None)
+    assert [item["code"] for item in page["items"]] == list(Reason)
+    assert next(item for item in page["items"] if item["code"] == "insufficient_margin") == {
+        "code": "insufficient_margin",
+        "kind": "customer_must_act",
+        "meaning": "The wallet has too little free balance for this trade.",
+        "meaning_pt": "A carteira tem saldo livre insuficiente para esta operação.",
+        "remedy": "Transfer USDT to it, or lower the margin.",
+        "remedy_pt": "Transfira USDT para ela ou reduza a margem.",
     }
