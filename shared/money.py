@@ -1,6 +1,7 @@
 """Decimal amounts: how they come in, how they go out, how they are rounded. Floats never touch them."""
 
 import json
+import math
 import re
 from decimal import Context, Decimal
 from typing import Annotated, Any
@@ -72,6 +73,13 @@ def _refuse_unwritable(value: Any) -> None:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def common_step(*steps: Decimal) -> Decimal:
+    """The smallest step whose multiples are multiples of every step given; 0 means that one sets none."""
+    ratios = [step.as_integer_ratio() for step in steps if step]
+    scale = math.lcm(*(denominator for _, denominator in ratios))
+    return Decimal(math.lcm(*(numerator * scale // denominator for numerator, denominator in ratios))) / scale
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:

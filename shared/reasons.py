@@ -55,6 +55,8 @@ class Reason(StrEnum):
     SYMBOL_NOT_TRADING = "symbol_not_trading"
     ACCOUNT_RESTRICTED = "account_restricted"
     ACCOUNT_MODE = "account_mode"
+    MARGIN_TYPE_LOCKED = "margin_type_locked"
+    PROTECTION_IMPOSSIBLE = "protection_impossible"
     TOO_MANY_ORDERS = "too_many_orders"
     NO_COUNTERPARTY = "no_counterparty"
     PRICE_THROUGH = "price_through"
@@ -255,6 +257,27 @@ CATALOGUE: dict[Reason, Explained] = {
             "Leave the modes alone while trades are open.",
             "Não altere os modos enquanto houver operações abertas.",
         ),
+    ),
+    Reason.MARGIN_TYPE_LOCKED: Explained(
+        Kind.CUSTOMER_MUST_ACT,
+        Words(
+            "The bot asks for another margin type, and Binance does not let it be changed now; nothing was ordered.",
+            "O bot pede outro tipo de margem, e a Binance não permite mudá-lo agora; nada foi ordenado.",
+        ),
+        Words(
+            "Close the positions and orders that the account has in the symbol, and switch multi-assets mode off.",
+            "Feche as posições e ordens que a conta tem no símbolo e desative o modo de múltiplos ativos.",
+        ),
+    ),
+    Reason.PROTECTION_IMPOSSIBLE: Explained(
+        Kind.CUSTOMER_MUST_ACT,
+        Words(
+            "The price is too near to the lowest or the highest that Binance takes for the symbol: there is no room "
+            "for the stop-loss or the take-profit, so nothing was opened.",
+            "O preço está perto demais do menor ou do maior que a Binance aceita para o símbolo: não há espaço para o "
+            "stop loss ou o take profit, e nada foi aberto.",
+        ),
+        Words("Trade another symbol.", "Opere outro símbolo."),
     ),
     Reason.TOO_MANY_ORDERS: Explained(
         Kind.CUSTOMER_MUST_ACT,

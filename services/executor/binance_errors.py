@@ -35,9 +35,8 @@ _FUTURES: _Codes = {
     Reason.BELOW_MINIMUM: (-4003, -4004, -4164),
     Reason.SYMBOL_NOT_TRADING: (-4140, -4141),
     Reason.ACCOUNT_RESTRICTED: (*(-2023, -4087, -4088, -4105, -4106, -4107, -4109, -4189, -4192, -4400, -4401, -4402),),
-    Reason.ACCOUNT_MODE: (
-        *(-4047, -4048, -4060, -4061, -4062, -4067, -4068, -4167, -4168, -4169, -4170, -4172, -4531),
-    ),
+    Reason.ACCOUNT_MODE: (*(-4060, -4061, -4062, -4067, -4068, -4167, -4169, -4170, -4172, -4531),),
+    Reason.MARGIN_TYPE_LOCKED: (-4047, -4048, -4168),
     Reason.TOO_MANY_ORDERS: (-2025, -4045),
     Reason.PRICE_THROUGH: (-2021, -4142),
     Reason.CLOSE_REFUSED: (-2022, -2024, -4118),

@@ -15,7 +15,16 @@ from dataclasses import replace
 from decimal import Decimal
 
 from services.executor import placing, protecting, why
-from services.executor.orders import CancelProtection, MarketOrder, Protection, Purpose, SetLeverage, Settle, close
+from services.executor.orders import (
+    CancelProtection,
+    MarketOrder,
+    Protection,
+    Purpose,
+    SetLeverage,
+    SetMarginType,
+    Settle,
+    close,
+)
 from services.executor.plan import held_by_hand, plan
 from services.executor.state import (
     Closed,
@@ -81,12 +90,15 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
     match seen:
         case Prepared(view):
             planned = plan(work.signal, work.job, view)
-            skip = planned.skip and skipped(planned.skip)
             entries = [step for step in planned.steps if isinstance(step, MarketOrder) and not step.reduce_only]
             beside = any(held_by_hand(view, entry.symbol, entry.position_side) for entry in entries)
             before = sum((view.amount(entry.symbol, entry.position_side) for entry in entries), Decimal(0))
             state = state.with_trade(
-                rules=view.rules, reference_price=view.price, beside_theirs=beside, held_before=before, failure=skip
+                rules=view.rules,
+                reference_price=view.price,
+                beside_theirs=beside,
+                held_before=before,
+                failure=planned.failure,
             )
             return StepDone(replace(state, steps=planned.steps))
         case Refused():
@@ -102,27 +114,27 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
 
 def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
     step = state.steps[0]
+    if isinstance(seen, Refused) and seen.tells_of_change and _may_be_planned_again(state):
+        again = replace(state, phase=Phase.PREPARING, steps=(), intent=None, tries=1, planned_again=True)
+        return Decision(again, Prepare(afresh=True))
     match step:
         case MarketOrder():
-            if isinstance(seen, Refused) and seen.why.reason is Reason.ACCOUNT_MODE and _first_of_its_kind(state):
-                return Decision(
-                    replace(state, phase=Phase.PREPARING, steps=(), intent=None, tries=1), Prepare(afresh=True)
-                )
             return placing.observe(work, state, seen, now_ms, timing)
         case Protection():
             return protecting.observe(work, state, seen, now_ms, timing)
-        case SetLeverage():
-            return _leverage(state, seen, now_ms)
+        case SetLeverage() | SetMarginType():
+            return _setting(state, seen, now_ms)
         case CancelProtection() | Settle():
             return _tidying(state, step, seen, now_ms)
 
 
-def _first_of_its_kind(state: State) -> bool:
-    """Whether nothing has been traded yet, so that the whole plan may be made again."""
-    return state.phase is Phase.ACTING and state.attempt == 1 and not state.trade.exit_orders
+def _may_be_planned_again(state: State) -> bool:
+    """Whether nothing has been traded yet, so that the whole plan may be made again, once."""
+    traded = state.trade.order or state.trade.exit_orders
+    return state.phase is Phase.ACTING and not traded and not state.planned_again
 
 
-def _leverage(state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
+def _setting(state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
     match seen:
         case Done():
             return StepDone(replace(state, steps=state.steps[1:]))
@@ -131,7 +143,7 @@ def _leverage(state: State, seen: Observation, now_ms: int) -> Decision | StepDo
         case Woke():
             return _do(state)
         case _ if state.tries + 1 >= _TRIES_MAX:
-            failure = failed(why.leverage_not_set(state.cause))
+            failure = failed(why.settings_not_made(state.cause))
             return StepDone(placing.without_entry(state).with_trade(failure=failure))
         case _:
             return _later(state, now_ms, asked_to_wait_ms(seen))
@@ -169,7 +181,9 @@ def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, n
 
 def _do(state: State) -> Decision:
     step = state.steps[0]
-    assert isinstance(step, SetLeverage | CancelProtection | Settle), "the others have protocols of their own"
+    assert isinstance(step, SetLeverage | SetMarginType | CancelProtection | Settle), (
+        "the others have protocols of their own"
+    )
     return Decision(replace(state, phase=Phase.ACTING), Do(step))
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from shared.contracts import CloseReason, Environment
+from shared.contracts import CloseReason, Environment, MarginType, WorkingType
 
 PositionSide = Literal["BOTH", "LONG", "SHORT"]
 Direction = Literal["long", "short"]
@@ -36,7 +36,8 @@ class Purpose(StrEnum):
 class SymbolRules:
     """What Binance demands of orders in a symbol: `GET /fapi/v1/exchangeInfo`, filters, in quote or base units.
 
-    `quantity_step` is the coarser of LOT_SIZE and MARKET_LOT_SIZE; `quantity_max` MARKET_LOT_SIZE's.
+    `quantity_step`, `quantity_min` and `quantity_max` suit both LOT_SIZE and MARKET_LOT_SIZE. `price_min` and
+    `price_max` are PRICE_FILTER's, for triggers; 0 means that there is no bound.
     """
 
     symbol: str
@@ -45,6 +46,16 @@ class SymbolRules:
     quantity_min: Decimal
     quantity_max: Decimal
     notional_min: Decimal
+    price_min: Decimal = Decimal(0)
+    price_max: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Up to `most_usd` of a symbol may be held at `leverage`: `GET /fapi/v1/leverageBracket`."""
+
+    leverage: int
+    most_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,16 @@ class SetLeverage:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMarginType:
+    """`POST /fapi/v1/marginType`; saying it twice changes nothing."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, which tells steps apart by their fields
+
+    symbol: str
+    margin_type: MarginType
+
+
+@dataclass(frozen=True, slots=True)
 class MarketOrder:
     """`POST /fapi/v1/order`, type MARKET. Sent twice it fills twice: only the placement protocol may send it."""
 
@@ -126,7 +147,10 @@ class MarketOrder:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """`POST /fapi/v1/algoOrder`. `quantity` null: closePosition, the whole position of the symbol, gone with it."""
+    """`POST /fapi/v1/algoOrder`. `quantity` null: closePosition, the whole position of the symbol, gone with it.
+
+    `working_type` is the price that triggers it; with `price_protect` not while mark and last price are far apart.
+    """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, which tells steps apart by their fields
 
@@ -137,6 +161,8 @@ class Protection:
     trigger: Decimal
     quantity: Decimal | None
     client_id: str
+    working_type: WorkingType = "mark_price"
+    price_protect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +190,7 @@ class Settle:
     earlier_order_ids: tuple[str, ...] = ()
 
 
-Step = SetLeverage | MarketOrder | Protection | CancelProtection | Settle
+Step = SetMarginType | SetLeverage | MarketOrder | Protection | CancelProtection | Settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +223,8 @@ class AccountView:
     """What must be known before an execution is planned.
 
     `held` is `positionAmt` per symbol and position side, ours included. `own` are this subscription's open positions
-    as they are now, `foreign` those of the same account's other subscriptions.
+    as they are now, `others` those of the same account's other subscriptions. `leverage` and `margin_type` are what
+    the account has set for the symbol (null: not told), `brackets` what it may set (empty: not told).
     """
 
     hedge: bool
@@ -208,10 +235,21 @@ class AccountView:
     own: tuple[Position, ...]
     others: tuple[Position, ...]
     lost_today_usd: Decimal = Decimal(0)
+    margin_type: MarginType | None = None
+    brackets: tuple[Bracket, ...] = ()
 
     def amount(self, symbol: str, position_side: PositionSide) -> Decimal:
         """Signed quantity that the account holds."""
         return sum((a for s, p, a in self.held if (s, p) == (symbol, position_side)), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an account holds of a symbol, as in `AccountView`, and how it trades it."""
+
+    held: tuple[tuple[str, PositionSide, Decimal], ...]
+    leverage: int | None
+    margin_type: MarginType | None
 
 
 def close(position: Position, purpose: Purpose, reason: CloseReason) -> MarketOrder:

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import structlog
@@ -12,7 +10,8 @@ from prometheus_client import Counter
 from services.executor import why
 from services.executor.exchange.client import Failed, UnknownSymbol
 from services.executor.exchange.futures import Futures
-from services.executor.orders import AccountView, CancelProtection, SetLeverage, Settle
+from services.executor.known import Accounts
+from services.executor.orders import AccountView, CancelProtection, SetLeverage, SetMarginType, Settle
 from services.executor.outcomes import judge
 from services.executor.reconcile import Reconciler
 from services.executor.state import (
@@ -38,26 +37,14 @@ from services.executor.state import (
 )
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Open
-from shared.clock import monotonic_ms
 from shared.contracts import Action, Environment, Job, Signal
 from shared.reasons import Kind, Reason
 from shared.sealing import CannotOpen, Credentials, Opener
-
-_KNOWN_FOR_MS = 3_600_000
 
 log = structlog.get_logger()
 _errors = Counter("tradecast_exchange_errors_total", "answers that were no success", ["kind", "reason", "code"])
 
 Performed = Prepare | Place | Find | Protect | FindProtection | Do
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is remembered of an exchange account, so that it is not read for every order."""
-
-    since_ms: int
-    hedge: bool
-    leverage: dict[str, int] = field(default_factory=dict)
 
 
 class Performer:
@@ -70,7 +57,7 @@ class Performer:
         self._opener = opener
         self._store = store
         self._reconciler = reconciler
-        self._known: dict[str, _Known] = {}
+        self._accounts = Accounts()
 
     def exchange(self, job: Job) -> Futures | None:
         """The environment that a job trades in; null where this executor is not set up for it."""
@@ -89,7 +76,10 @@ class Performer:
         except UnknownSymbol as error:
             return Refused(why.symbol_not_trading(str(error)))
         except Failed as error:
-            return _heard(judge(error.reply, exchange.market), work)
+            judged = judge(error.reply, exchange.market)
+            if isinstance(judged, Refused) and judged.tells_of_change:
+                self._accounts.forget(work.job.exchange_account_id)
+            return _heard(judged, work)
 
     async def _perform(self, exchange: Futures, credentials: Credentials, work: Work, effect: Performed) -> Observation:
         match effect:
@@ -116,15 +106,20 @@ class Performer:
                 order_id = order_id or await exchange.triggered_protection(credentials, symbol, client_id)
                 return Standing(order_id) if order_id else NotStanding()
             case Do(step):
-                return await self._do(exchange, credentials, work, step)
+                return await self._do(exchange, credentials, step)
 
     async def _do(
-        self, exchange: Futures, credentials: Credentials, work: Work, step: SetLeverage | CancelProtection | Settle
+        self,
+        exchange: Futures,
+        credentials: Credentials,
+        step: SetMarginType | SetLeverage | CancelProtection | Settle,
     ) -> Observation:
         match step:
+            case SetMarginType():
+                await exchange.set_margin_type(credentials, step)
+                return Done()
             case SetLeverage():
                 await exchange.set_leverage(credentials, step)
-                self._remember_leverage(work.job, step)
                 return Done()
             case CancelProtection():
                 await exchange.cancel_protection(credentials, step)
@@ -150,15 +145,26 @@ class Performer:
             return AccountView(False, None, None, None, (), own, others)
         assert signal.symbol is not None, "the gateway takes no entry without a ticker"
         rules = await exchange.rules(signal.symbol)
-        price, amounts, known = await asyncio.gather(
+        price, holding, known = await asyncio.gather(
             exchange.price(signal.symbol),
-            exchange.held(credentials, signal.symbol),
-            self._account(exchange, credentials, job, signal.symbol, afresh=afresh),
+            exchange.holding(credentials, signal.symbol),
+            self._accounts.read(exchange, credentials, job.exchange_account_id, signal.symbol, afresh=afresh),
         )
         lost = Decimal(0)
         if job.config.max_daily_loss_usd is not None:
             lost = await self._store.lost_today(job.subscription_id)
-        return AccountView(known.hedge, rules, price, known.leverage.get(signal.symbol), amounts, own, others, lost)
+        return AccountView(
+            known.hedge,
+            rules,
+            price,
+            holding.leverage,
+            holding.held,
+            own,
+            others,
+            lost,
+            holding.margin_type,
+            known.brackets[signal.symbol],
+        )
 
     async def _standing(self, exchange: Futures, credentials: Credentials, signal: Signal, job: Job) -> list[Held]:
         """Our positions on the account, those that the signal may touch looked at anew."""
@@ -171,23 +177,6 @@ class Performer:
             if not touched or await self._reconciler.check(exchange, credentials, held):
                 standing.append(held)
         return standing
-
-    async def _account(
-        self, exchange: Futures, credentials: Credentials, job: Job, symbol: str, *, afresh: bool
-    ) -> _Known:
-        key = str(job.exchange_account_id)
-        known = self._known.get(key)
-        if known is None or afresh or monotonic_ms() - known.since_ms > _KNOWN_FOR_MS:
-            known = self._known[key] = _Known(monotonic_ms(), await exchange.is_hedged(credentials))
-        if symbol not in known.leverage:
-            with suppress(Failed):  # what cannot be read is set
-                known.leverage[symbol] = await exchange.leverage(credentials, symbol)
-        return known
-
-    def _remember_leverage(self, job: Job, step: SetLeverage) -> None:
-        known = self._known.get(str(job.exchange_account_id))
-        if known is not None:
-            known.leverage[step.symbol] = step.leverage
 
 
 def _heard(judged: Refused | Unsent | Uncertain, work: Work) -> Refused | Unsent | Uncertain:

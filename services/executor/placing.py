@@ -219,8 +219,9 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.ENTRY:
         return _give_up_entry(state, failure)
     assert step.position is not None, "an exit closes a position"
-    if refusal.why.reason is Reason.CLOSE_REFUSED:
-        # It may be flat already, or orders of the customer stand in the way: look before believing either.
+    if refusal.why.reason in (Reason.CLOSE_REFUSED, Reason.ACCOUNT_MODE):
+        # It may be flat already (without that no account changes its position mode), or orders of the customer stand
+        # in the way: look before believing either.
         left = replace(step.position, quantity=step.quantity)
         settle = Settle(left, (), step.close_reason, step.earlier_order_ids)
         return StepDone(replace(state, steps=(settle, *state.steps[1:])))

@@ -1,5 +1,6 @@
 """From a job and a view of the account to the steps that carry it out, or the reason why not. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,34 +9,37 @@ from services.executor.orders import (
     AccountView,
     Direction,
     MarketOrder,
+    Position,
     PositionSide,
     Purpose,
     SetLeverage,
+    SetMarginType,
     Step,
     close,
     opening_side,
 )
+from services.executor.state import Failure, failed, skipped
 from shared.contracts import Action, CloseReason, Job, Signal
 from shared.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. `skip` says why no entry is among the steps although the signal asked for one."""
+    """What to do. `failure` says why not what the signal asked for: nothing to close, or no entry among the steps."""
 
     steps: tuple[Step, ...] = ()
-    skip: why.Why | None = None
+    failure: Failure | None = None
 
 
 def plan(signal: Signal, job: Job, view: AccountView) -> Plan:
     """The steps of an execution."""
     if job.config.market_type != "futures":
-        return Plan(skip=why.plainly(Reason.MARKET_NOT_SUPPORTED))
+        return Plan(failure=skipped(why.plainly(Reason.MARKET_NOT_SUPPORTED)))
     if signal.action.is_entry:
         return _entry(signal, job, view)
     closing = [p for p in view.own if signal.action is Action.CLOSE_ALL or p.symbol == signal.symbol]
     if not closing:
-        return Plan(skip=why.plainly(Reason.NOTHING_TO_CLOSE))
+        return Plan(failure=skipped(why.plainly(Reason.NOTHING_TO_CLOSE)))
     return Plan(tuple(close(position, Purpose.EXIT, CloseReason.SIGNAL) for position in closing))
 
 
@@ -46,42 +50,64 @@ def _entry(signal: Signal, job: Job, view: AccountView) -> Plan:
     if opposite and job.config.on_opposite != "reverse":
         if job.config.on_opposite == "close":
             return Plan(exits)
-        return Plan(skip=why.plainly(Reason.OPPOSITE_POSITION_OPEN))
-    entry = _open(job, view, direction, closing=len(opposite))
-    if isinstance(entry, why.Why):
-        return Plan(exits, entry)
-    return Plan((*exits, *entry))
+        return Plan(failure=skipped(why.plainly(Reason.OPPOSITE_POSITION_OPEN)))
+    against_it = _against_it(job, view, direction, opposite)
+    if against_it is not None:
+        return Plan(exits, skipped(against_it))
+    entry = _open(job, view, direction, opposite)
+    return Plan(exits, entry) if isinstance(entry, Failure) else Plan((*exits, *entry))
 
 
-def _open(job: Job, view: AccountView, direction: Direction, closing: int) -> tuple[Step, ...] | why.Why:
+def _against_it(job: Job, view: AccountView, direction: Direction, closing: Sequence[Position]) -> why.Why | None:
+    """The rule of the bot's, the customer's or ours that forbids an entry, if there is one."""
     assert view.rules is not None, "an entry is planned with its symbol's rules"
-    assert view.price is not None, "an entry is planned with its symbol's price"
     symbol, config = view.rules.symbol, job.config
-    position_side: PositionSide = "BOTH" if not view.hedge else ("LONG" if direction == "long" else "SHORT")
     same = [p for p in view.own if p.symbol == symbol and p.direction == direction]
     if len(same) >= config.max_entries_per_symbol:
         return why.position_already_open(direction, symbol)
-    if any(p.symbol == symbol for p in view.others) or _against_theirs(view, symbol, position_side, direction):
+    theirs = held_by_hand(view, symbol, _position_side(view, direction))
+    if direction == "short":
+        theirs = -theirs
+    # a one-way account nets: an entry against what the customer holds would reduce it
+    if any(p.symbol == symbol for p in view.others) or theirs < 0 or (theirs and config.when_symbol_held == "skip"):
         return why.symbol_in_use(symbol)
-    limit = config.max_concurrent_positions
-    if limit is not None and len(view.own) - closing >= limit:
-        return why.max_concurrent_positions(len(view.own) - closing, limit)
+    open_then, limit = len(view.own) - len(closing), config.max_concurrent_positions
+    if limit is not None and open_then >= limit:
+        return why.max_concurrent_positions(open_then, limit)
     if config.max_daily_loss_usd is not None and view.lost_today_usd >= config.max_daily_loss_usd:
         return why.daily_loss_limit(view.lost_today_usd, config.max_daily_loss_usd)
-    amount = sizing.quantity(config, view.price, view.rules)
-    if isinstance(amount, why.Why):
-        return amount
-    order = MarketOrder(Purpose.ENTRY, symbol, opening_side(direction), position_side, amount)
-    return (order,) if view.leverage == config.leverage else (SetLeverage(symbol, config.leverage), order)
+    return None
+
+
+def _open(job: Job, view: AccountView, direction: Direction, closing: Sequence[Position]) -> tuple[Step, ...] | Failure:
+    """The steps of an entry: margin type and leverage where they differ, then the order."""
+    assert view.rules is not None, "an entry is planned with its symbol's rules"
+    assert view.price is not None, "an entry is planned with its symbol's price"
+    config, rules, position_side = job.config, view.rules, _position_side(view, direction)
+    closed = sum((p.signed for p in closing if p.position_side == position_side), Decimal(0))
+    held_usd = abs(view.amount(rules.symbol, position_side) - closed) * view.price
+    size = sizing.size(config, view.price, rules, view.brackets, held_usd)
+    if isinstance(size, why.Why):
+        return skipped(size) if size.reason is Reason.BELOW_MINIMUM else failed(size)
+    if not sizing.can_be_protected(direction, view.price, config, rules):
+        return failed(why.plainly(Reason.PROTECTION_IMPOSSIBLE))
+    steps: list[Step] = []
+    if config.margin_type not in (None, view.margin_type):
+        assert config.margin_type is not None, "null leaves the account's alone"
+        steps.append(SetMarginType(rules.symbol, config.margin_type))
+    if view.leverage != size.leverage:
+        steps.append(SetLeverage(rules.symbol, size.leverage))
+    order = MarketOrder(Purpose.ENTRY, rules.symbol, opening_side(direction), position_side, size.quantity)
+    return (*steps, order)
+
+
+def _position_side(view: AccountView, direction: Direction) -> PositionSide:
+    if not view.hedge:
+        return "BOTH"
+    return "LONG" if direction == "long" else "SHORT"
 
 
 def held_by_hand(view: AccountView, symbol: str, position_side: PositionSide) -> Decimal:
     """Signed quantity of the symbol that the account holds beyond what our subscriptions opened."""
     ours = (p.signed for p in (*view.own, *view.others) if (p.symbol, p.position_side) == (symbol, position_side))
     return view.amount(symbol, position_side) - sum(ours, Decimal(0))
-
-
-def _against_theirs(view: AccountView, symbol: str, position_side: PositionSide, direction: Direction) -> bool:
-    """Whether the entry would reduce what the customer holds by hand: a one-way account nets, a hedged one cannot."""
-    theirs = held_by_hand(view, symbol, position_side)
-    return theirs < 0 if direction == "long" else theirs > 0

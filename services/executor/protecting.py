@@ -80,14 +80,17 @@ def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protectio
 
     def protection(reason: ProtectionReason, leg: str, trigger: Decimal) -> Protection:
         name = client_order_id(work.job.execution_id, leg)
-        return Protection(reason, entry.symbol, closing_side(direction), entry.position_side, trigger, quantity, name)
+        side, working_type = closing_side(direction), config.protection_working_type
+        return Protection(
+            reason, entry.symbol, side, entry.position_side, trigger, quantity, name, working_type, config.price_protect
+        )
 
     asked = []
     if config.stop_loss_pct:
-        trigger = sizing.stop_trigger(direction, basis, config.stop_loss_pct, trade.rules.tick)
+        trigger = sizing.stop_trigger(direction, basis, config.stop_loss_pct, trade.rules)
         asked.append(protection(CloseReason.STOP_LOSS, "s1", trigger))
     if config.take_profit_pct:
-        trigger = sizing.target_trigger(direction, basis, config.take_profit_pct, trade.rules.tick)
+        trigger = sizing.target_trigger(direction, basis, config.take_profit_pct, trade.rules)
         asked.append(protection(CloseReason.TAKE_PROFIT, "t1", trigger))
     return tuple(asked)
 

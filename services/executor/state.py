@@ -18,12 +18,14 @@ from services.executor.orders import (
     Position,
     Protection,
     SetLeverage,
+    SetMarginType,
     Settle,
     Step,
     SymbolRules,
 )
 from services.executor.why import Why
 from shared.contracts import CloseReason, ExecutionStatus, Job, Signal
+from shared.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class State:
     `attempt` counts the market orders given a name, `tries` the requests of the present step that came to nothing,
     `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the order as the
     exchange told of it, while it may fill further or its price is being asked for, `cause` what last went wrong with a
-    request that was to change something.
+    request that was to change something, `planned_again` whether what was planned by turned out to be no longer so.
     """
 
     phase: Phase = Phase.QUEUED
@@ -143,6 +145,7 @@ class State:
     absent: int = 0
     seen: Order | None = None
     cause: Why | None = None
+    planned_again: bool = False
     trade: Trade = field(default_factory=Trade)
 
     def with_trade(self, **changes: object) -> "State":
@@ -220,6 +223,11 @@ class Refused:
     def code(self) -> int | None:
         """Binance's."""
         return self.why.exchange_code
+
+    @property
+    def tells_of_change(self) -> bool:
+        """Whether what was planned by, position mode or leverage brackets, seems to be no longer so."""
+        return self.why.reason in (Reason.ACCOUNT_MODE, Reason.LEVERAGE_NOT_ALLOWED, Reason.POSITION_TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +314,7 @@ class FindProtection:
 class Do:
     """Perform a step that may be repeated without harm."""
 
-    step: SetLeverage | CancelProtection | Settle
+    step: SetMarginType | SetLeverage | CancelProtection | Settle
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,14 +99,54 @@ def above_maximum(symbol: str, most: Decimal) -> Why:
     )
 
 
-def below_minimum(symbol: str, margin_usd: Decimal, leverage: int, enough_usd: Decimal) -> Why:
-    """`enough_usd`: about the margin that would do."""
-    margin, enough = plain(margin_usd), plain(enough_usd)
+def below_minimum(symbol: str, margin_usd: Decimal, leverage: int, enough_usd: Decimal | None) -> Why:
+    """`enough_usd`: about the margin that would do; null where the account may not hold as much as the least order."""
+    margin = plain(margin_usd)
+    too_small = Words(
+        f"{margin} USD at {leverage}× is too small for {symbol}", f"{margin} USD a {leverage}× é pouco para {symbol}"
+    )
+    if enough_usd is None:
+        return _say(
+            Reason.BELOW_MINIMUM,
+            too_small
+            + Words(", and Binance allows no more on this account.", ", e a Binance não permite mais nesta conta."),
+        )
+    enough = plain(enough_usd)
     return _say(
         Reason.BELOW_MINIMUM,
+        too_small
+        + Words(
+            f": it needs a margin of about {enough} USD.",
+            f": é preciso uma margem de cerca de {enough} USD.",
+        ),
+    )
+
+
+def leverage_not_allowed(symbol: str, asked: int, most: int) -> Why:
+    """`most` is the highest leverage that the account has for the symbol."""
+    return _say(
+        Reason.LEVERAGE_NOT_ALLOWED,
         Words(
-            f"{margin} USD at {leverage}× is too small for {symbol}: it needs a margin of about {enough} USD.",
-            f"{margin} USD a {leverage}× é pouco para {symbol}: é preciso uma margem de cerca de {enough} USD.",
+            f"{asked}× was asked for, and Binance allows at most {most}× for {symbol} on this account.",
+            f"Foi pedido {asked}×, e a Binance permite no máximo {most}× para {symbol} nesta conta.",
+        ),
+    )
+
+
+def position_too_large(
+    symbol: str, margin_usd: Decimal, leverage: int, held_usd: Decimal, most_usd: Decimal, highest: int | None
+) -> Why:
+    """`most_usd` may be held at `leverage`; `highest` is the leverage that this margin could have, null for none."""
+    margin, held, most = plain(margin_usd), plain(round(held_usd, 2)), plain(most_usd)
+    return _say(
+        Reason.POSITION_TOO_LARGE,
+        Words(
+            f"Binance allows at most {most} USD of {symbol} at {leverage}× on this account; it holds {held} USD, and "
+            f"{margin} USD at {leverage}× come on top. "
+            + (f"With this margin {highest}× is allowed." if highest else "No leverage is low enough."),
+            f"A Binance permite no máximo {most} USD de {symbol} a {leverage}× nesta conta; ela tem {held} USD, e "
+            f"seriam mais {margin} USD a {leverage}×. "
+            + (f"Com esta margem, {highest}× é permitido." if highest else "Nenhuma alavancagem é baixa o bastante."),
         ),
     )
 
@@ -138,14 +178,14 @@ def not_filled(status: str) -> Why:
     )
 
 
-def leverage_not_set(cause: Why | None) -> Why:
-    """The exchange gave no answer when the leverage was to be set."""
+def settings_not_made(cause: Why | None) -> Why:
+    """The exchange gave no answer when the leverage or the margin type was to be set."""
     return caused(
         Reason.EXCHANGE_UNAVAILABLE,
         cause,
         Words(
-            "The exchange did not answer when the leverage was to be set; nothing was ordered.",
-            "A corretora não respondeu quando a alavancagem seria ajustada; nada foi ordenado.",
+            "The exchange did not answer when leverage or margin type were to be set; nothing was ordered.",
+            "A corretora não respondeu quando a alavancagem ou o tipo de margem seriam ajustados; nada foi ordenado.",
         ),
     )
 

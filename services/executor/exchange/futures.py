@@ -7,19 +7,22 @@ from typing import Any
 
 from services.executor.exchange.client import Client, Failed, UnknownSymbol
 from services.executor.orders import (
+    Bracket,
     CancelProtection,
+    Holding,
     Intent,
     MarketOrder,
     Order,
     PositionSide,
     Protection,
     SetLeverage,
+    SetMarginType,
     SymbolRules,
 )
 from services.executor.outcomes import Answer
 from shared.clock import Clock
 from shared.contracts import CloseReason, MarketType
-from shared.money import plain
+from shared.money import common_step, plain
 from shared.sealing import Credentials
 
 _PREFIXES = {
@@ -86,10 +89,27 @@ class Futures:
         """Whether the account keeps long and short positions apart: `GET /fapi/v1/accountConfig`, weight 5."""
         return bool((await self._client.call("fapiPrivateGetAccountConfig", {}, credentials))["dualSidePosition"])
 
-    async def leverage(self, credentials: Credentials, symbol: str) -> int:
-        """The leverage set for a symbol: `GET /fapi/v1/symbolConfig`, weight 5."""
-        [row] = await self._client.call("fapiPrivateGetSymbolConfig", {"symbol": symbol}, credentials)
-        return int(row["leverage"])
+    async def brackets(self, credentials: Credentials, symbol: str) -> tuple[Bracket, ...]:
+        """What the account may hold of a symbol at which leverage: `GET /fapi/v1/leverageBracket`, weight 1."""
+        answer = await self._client.call("fapiPrivateGetLeverageBracket", {"symbol": symbol}, credentials)
+        row = answer[0] if isinstance(answer, list) else answer  # documented as an object, answered as a list
+        factor = Decimal(str(row.get("notionalCoef", 1)))  # an account whose brackets were adjusted
+        return tuple(
+            Bracket(int(bracket["initialLeverage"]), Decimal(str(bracket["notionalCap"])) * factor)
+            for bracket in row["brackets"]
+        )
+
+    async def holding(self, credentials: Credentials, symbol: str) -> Holding:
+        """What the account holds of a symbol and how it trades it: `GET /fapi/v2/positionRisk`, weight 5.
+
+        v3 tells neither leverage nor margin type, and symbolConfig, which does, weighs 5 more. Read for every entry:
+        the customer may change both at any moment.
+        """
+        rows = await self._client.call("fapiPrivateV2GetPositionRisk", {"symbol": symbol}, credentials)
+        held = tuple((row["symbol"], row["positionSide"], Decimal(row["positionAmt"])) for row in rows)
+        if not rows:
+            return Holding(held, None, None)
+        return Holding(held, int(rows[0]["leverage"]), "isolated" if rows[0]["marginType"] == "isolated" else "crossed")
 
     async def held(self, credentials: Credentials, symbol: str) -> tuple[tuple[str, PositionSide, Decimal], ...]:
         """What the account holds of a symbol, signed, per position side: `GET /fapi/v3/positionRisk`, weight 5."""
@@ -101,6 +121,15 @@ class Futures:
         await self._client.call(
             "fapiPrivatePostLeverage", {"symbol": step.symbol, "leverage": str(step.leverage)}, credentials
         )
+
+    async def set_margin_type(self, credentials: Credentials, step: SetMarginType) -> None:
+        """`POST /fapi/v1/marginType`, weight 1; -4046 says that it is so already."""
+        fields = {"symbol": step.symbol, "marginType": step.margin_type.upper()}
+        try:
+            await self._client.call("fapiPrivatePostMarginType", fields, credentials)
+        except Failed as error:
+            if not _says(error, -4046):
+                raise
 
     async def place(self, credentials: Credentials, order: MarketOrder, intent: Intent) -> Order:
         """`POST /fapi/v1/order`, weight 0. The answer has no average price since 2026-06-30."""
@@ -125,7 +154,7 @@ class Futures:
             return None
 
     async def protect(self, credentials: Credentials, protection: Protection, intent: Intent) -> str:
-        """`POST /fapi/v1/algoOrder`, weight 0; the algo order's id. Its trigger is the mark price."""
+        """`POST /fapi/v1/algoOrder`, weight 0; the algo order's id."""
         kind = "STOP_MARKET" if protection.reason is CloseReason.STOP_LOSS else "TAKE_PROFIT_MARKET"
         fields = {
             "algoType": "CONDITIONAL",
@@ -133,9 +162,11 @@ class Futures:
             "side": protection.side,
             "type": kind,
             "triggerPrice": plain(protection.trigger),
-            "workingType": "MARK_PRICE",
+            "workingType": protection.working_type.upper(),
             "clientAlgoId": protection.client_id,
         }
+        if protection.price_protect:
+            fields["priceProtect"] = "true"
         if protection.quantity is None:
             fields |= {"closePosition": "true"} | _position_side(protection.position_side, reduce_only=False)
         else:
@@ -216,13 +247,14 @@ def _order(row: Mapping[str, Any]) -> Order:
 
 def _rules(row: Mapping[str, Any]) -> SymbolRules:
     filters = {entry["filterType"]: entry for entry in row["filters"]}
-    lot, market = filters["LOT_SIZE"], filters.get("MARKET_LOT_SIZE", filters["LOT_SIZE"])
+    prices, lot, market = filters["PRICE_FILTER"], filters["LOT_SIZE"], filters.get("MARKET_LOT_SIZE", {})
     return SymbolRules(
         symbol=row["symbol"],
-        tick=Decimal(filters["PRICE_FILTER"]["tickSize"]),
-        # a step of 0 means that MARKET_LOT_SIZE sets none
-        quantity_step=max(Decimal(lot["stepSize"]), Decimal(market["stepSize"])),
-        quantity_min=max(Decimal(lot["minQty"]), Decimal(market["minQty"])),
-        quantity_max=min(Decimal(lot["maxQty"]), Decimal(market["maxQty"])),
+        tick=Decimal(prices["tickSize"]),
+        quantity_step=common_step(Decimal(lot["stepSize"]), Decimal(market.get("stepSize", 0))),
+        quantity_min=max(Decimal(lot["minQty"]), Decimal(market.get("minQty", 0))),
+        quantity_max=min(Decimal(lot["maxQty"]), Decimal(market.get("maxQty", lot["maxQty"]))),
         notional_min=Decimal(filters["MIN_NOTIONAL"]["notional"]) if "MIN_NOTIONAL" in filters else Decimal(0),
+        price_min=Decimal(prices["minPrice"]),
+        price_max=Decimal(prices["maxPrice"]),
     )

@@ -1,11 +1,16 @@
-"""The machine's own rows: preparing, setting the leverage, tidying up."""
+"""The machine's own rows: preparing, setting leverage and margin type, tidying up."""
+
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from services.executor.orders import (
+    Bracket,
     CancelProtection,
     Purpose,
     SetLeverage,
+    SetMarginType,
     Settle,
 )
 from services.executor.state import (
@@ -16,6 +21,7 @@ from services.executor.state import (
     Phase,
     Place,
     Prepare,
+    Prepared,
     Seen,
     Settled,
     Sleep,
@@ -88,7 +94,27 @@ def test_a_changed_position_mode_is_read_once_and_planned_for_again() -> None:
     assert again.sees(MODE).ended == ("failed", "account_mode")
 
 
-# --- The leverage ---
+@pytest.mark.parametrize("code", [-2027, -4028])
+def test_what_the_brackets_no_longer_allow_is_planned_again_by_those_of_now_and_once_only(code: int) -> None:
+    execution = entering().sees(refused(code))
+    assert execution.effect == Prepare(afresh=True)
+    brackets = (Bracket(5, Decimal(1_000_000)),)
+    execution.sees(Prepared(replace(view(leverage=10).view, brackets=brackets)))
+    assert execution.ended == ("failed", "leverage_not_allowed")
+    assert execution.facts[-1].trade.failure.message.startswith("10× was asked for, and Binance allows at most 5×")
+    execution = entering().sees(refused(code), view())
+    assert execution.name() == "e2"
+    assert execution.sees(refused(code)).ended[0] == "failed"
+
+
+def test_an_exit_in_a_mode_that_the_account_no_longer_has_is_looked_at() -> None:
+    reversing = Execution(work_of(Action.SELL)).sees(Woke(), view(HELD), MODE, view(HELD))
+    reversing.sees(MODE)
+    assert isinstance(reversing.effect, Do)
+    assert isinstance(reversing.effect.step, Settle)
+
+
+# --- Leverage and margin type ---
 
 
 def leveraging() -> Execution:
@@ -109,7 +135,30 @@ def test_a_leverage_without_an_answer_is_set_again_and_given_up_after_three_time
 
 
 def test_a_leverage_that_is_refused_means_no_entry() -> None:
-    assert leveraging().sees(refused(-4028)).ended == ("failed", "leverage_not_allowed")
+    again = leveraging().sees(refused(-4028), view(leverage=3))
+    assert again.effect == Do(SetLeverage("BTCUSDT", 10))
+    assert again.sees(refused(-4028)).ended == ("failed", "leverage_not_allowed")
+
+
+def isolating() -> Execution:
+    return Execution(work_of(margin_type="isolated")).sees(Woke(), view(leverage=3))
+
+
+def test_the_margin_type_is_set_first_then_the_leverage_then_the_entry_is_placed() -> None:
+    assert isolating().effect == Do(SetMarginType("BTCUSDT", "isolated"))
+    assert isolating().sees(Done()).effect == Do(SetLeverage("BTCUSDT", 10))
+    assert isinstance(isolating().sees(Done(), Done()).effect, Place)
+
+
+@pytest.mark.parametrize("code", [-4047, -4048, -4168])
+def test_a_margin_type_that_cannot_be_changed_means_no_entry(code: int) -> None:
+    assert isolating().sees(refused(code)).ended == ("failed", "margin_type_locked")
+
+
+def test_a_margin_type_without_an_answer_is_set_again() -> None:
+    execution = isolating().sees(uncertain())
+    assert isinstance(execution.effect, Sleep)
+    assert execution.sees(Woke()).effect == Do(SetMarginType("BTCUSDT", "isolated"))
 
 
 # --- Tidying ---

@@ -19,7 +19,7 @@ from uuid import UUID
 import pytest
 
 from services.executor import machine
-from services.executor.orders import AccountView, CancelProtection, Order, Position, Purpose, SetLeverage, SymbolRules
+from services.executor.orders import AccountView, CancelProtection, Order, Position, Purpose, Settle, SymbolRules
 from services.executor.state import (
     Absent,
     Decision,
@@ -304,7 +304,7 @@ class Model:
                 done: Observation = Done()
                 if isinstance(step, CancelProtection):
                     world = world._replace(stops=world.stops - {step.client_id})
-                elif not isinstance(step, SetLeverage):
+                elif isinstance(step, Settle):
                     done = Settled(step.reason, PRICE, Decimal(0))
                 yield (index, "does", step), self._observe(world, index, worker, done)
 

@@ -98,7 +98,7 @@ def words(planned: Plan) -> str:
         return f"exit {step.position.direction}"
 
     done = ", ".join(word(step) for step in planned.steps)
-    return f"{done}: {planned.skip.reason}" if planned.skip else done
+    return f"{done}: {planned.failure.code}" if planned.failure else done
 
 
 OURS_LONG, OURS_SHORT = position("long"), position("short")
