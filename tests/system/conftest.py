@@ -39,8 +39,8 @@ def _is_free(port: int) -> bool:
 
 
 @contextmanager
-def started(module: str, environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that is ready at its PORT; told to stop at the end, which it must do by itself."""
+def started(module: str, environment: dict[str, str], *, ends_with: int = 0) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that is ready at its PORT; told to stop at the end, which it must do by itself, with this exit code."""
     log = Path(environment["DATA_DIR"], "log")
     with log.open("wb") as written:
         process = subprocess.Popen(
@@ -52,7 +52,7 @@ def started(module: str, environment: dict[str, str]) -> Iterator["subprocess.Po
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=30)
-        assert code == 0, f"{module} ended with {code}: {log.read_text()[-4000:]}"
+        assert code == ends_with, f"{module} ended with {code}: {log.read_text()[-4000:]}"
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
@@ -72,13 +72,13 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
 def virtual_host() -> Iterator[str]:
     """RabbitMQ's address with a virtual host of this module's own."""
     name = f"tradecast_test_{uuid4().hex[:12]}"
-    _rabbitmqctl("add_vhost", name)
-    _rabbitmqctl("set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
+    rabbitmqctl("add_vhost", name)
+    rabbitmqctl("set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
     yield AMQP.rstrip("/") + "/" + name
-    _rabbitmqctl("delete_vhost", name)
+    rabbitmqctl("delete_vhost", name)
 
 
-def _rabbitmqctl(*command: str) -> None:
+def rabbitmqctl(*command: str) -> None:
     subprocess.run(["rabbitmqctl", "--quiet", *command], check=True, stdout=subprocess.DEVNULL)
 
 
