@@ -49,6 +49,7 @@ class Controls:
             web.delete("/paper/books", self.clear_books),
             web.post("/paper/faults", self.add_fault),
             web.delete("/paper/faults", self.clear_faults),
+            web.delete("/paper/streams", self.cut_streams),
         ]
 
     async def open_account(self, request: web.Request) -> web.Response:
@@ -62,7 +63,7 @@ class Controls:
         self.gate.keyring.add(key)
         self.gate.market.add(Account(key.api_key, balance, now_ms, hedge_mode=_flag(wish, "hedge_mode")))
         self.gate.spot_market.add(spot.Account(key.api_key, now_ms, {USDT: balance}))
-        self.gate.changed.add(key.api_key)
+        self.gate.touch(key.api_key)
         return _json({"api_key": key.api_key, "api_secret": key.api_secret}, 201)
 
     async def show_account(self, request: web.Request) -> web.Response:
@@ -76,7 +77,7 @@ class Controls:
         key.revoked = True
         self.gate.hub.close(account)
         self.gate.followers.close(self.gate.spot_market.accounts[key.api_key], self.gate.clock())
-        self.gate.changed.add(key.api_key)
+        self.gate.touch(key.api_key)
         return _json({"revoked": True})
 
     async def move_price(self, request: web.Request) -> web.Response:
@@ -88,7 +89,7 @@ class Controls:
             raise _problem(422, "invalid", "price must be greater than 0")
         async with self.moving:
             for step, api_key in enumerate(self._move(symbol, price), 1):
-                self.gate.changed.add(api_key)
+                self.gate.touch(api_key)
                 if step % ACCOUNTS_PER_STEP == 0:
                     await asyncio.sleep(0)
         self.gate.changed.add("")
@@ -123,15 +124,25 @@ class Controls:
         """POST one line of the fault script, see `faults`."""
         document = await _read(request, None)
         try:
-            self.gate.faults.add(read_fault(document))
+            fault = read_fault(document)
         except (ValueError, AttributeError, TypeError) as error:
             raise _problem(422, "invalid", str(error)) from None
+        if fault.kind == "read_lag" and not self.gate.history.is_kept:
+            self.gate.lag()
+        self.gate.faults.add(fault)
         return _json({"faults": len(self.gate.faults.faults)}, 201)
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
         """DELETE the fault script."""
         self.gate.faults.clear()
+        self.gate.history.clear()
         return _json({"faults": 0})
+
+    async def cut_streams(self, _request: web.Request) -> web.Response:
+        """DELETE: every WebSocket is closed, as when the exchange drops it; listen keys live on."""
+        cut = len(self.gate.hub.sockets)
+        self.gate.hub.shut()
+        return _json({"streams": cut})
 
     def _symbol(self, request: web.Request) -> str:
         symbol = request.match_info["symbol"]

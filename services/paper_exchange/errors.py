@@ -175,12 +175,18 @@ STATUSES |= {-2014: 401, -2015: 401, -5000: 404}
 
 
 class Refused(Exception):
-    """The exchange says no: a Binance code, its message, and the HTTP status that carries it."""
+    """The exchange says no: a Binance code, its message, and the HTTP status that carries it.
 
-    def __init__(self, code: int, *details: object, message: str | None = None) -> None:
+    `wait_s`: how many seconds its Retry-After header names.
+    """
+
+    def __init__(
+        self, code: int, *details: object, message: str | None = None, status: int = 0, wait_s: int | None = None
+    ) -> None:
         self.code = code
         self.message = message or MESSAGES.get(code, f"Error {code}.").format(*details or ("?", "?"))
-        self.status = STATUSES.get(code, 400)
+        self.status = status or STATUSES.get(code, 400)
+        self.headers = {} if wait_s is None else {"Retry-After": str(wait_s)}
         super().__init__(f"{code} {self.message}")
 
     @property

@@ -16,23 +16,35 @@ Kinds, told by what the exchange does and what the client sees:
 - `latency`           slowness only: the call works, its answer comes `latency_ms` late; a fault without a kind is this
 
 `executed` says otherwise than the kind whether the request is carried out before its answer is spoiled.
+
+Conditions do not spoil an answer; they hold beside whatever else meets the request:
+
+- `read_lag`          a GET is answered as the account stood `latency_ms` ago (prices are today's)
+- `gte_lag`           closePosition is refused with -4509 until the position is `latency_ms` old
+- `clock_skew`        the server's clock is off by `skew_ms` for this request: -1021, and what GET time tells
+- `engine_skew`       only the matching engine's clock is: -5028
+- `events_lost`, `events_twice`, `events_late` (by `latency_ms`): what becomes of an event of a user stream
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from services.paper_exchange.errors import BANNED, FAILED_503, UNKNOWN_503, Refused
+from services.paper_exchange.history import LAG_MS_MAX
 from services.paper_exchange.limits import WEIGHT_PER_MINUTE
 
 ANSWERS = {"http_503_unknown": 503, "http_503_failed": 503, "http_502": 502, "http_408": 408}
 ANSWERS |= {"http_429": 429, "http_418": 418}
 NEVER_ANSWERS = frozenset({"timeout_before", "timeout_after", "late"})
-KINDS = frozenset(ANSWERS) | NEVER_ANSWERS | {"error", "overload", "latency"}
+EVENT_KINDS = frozenset({"events_lost", "events_twice", "events_late"})
+CONDITIONS = frozenset({"read_lag", "gte_lag", "clock_skew", "engine_skew"}) | EVENT_KINDS
+KINDS = frozenset(ANSWERS) | NEVER_ANSWERS | {"error", "overload", "latency"} | CONDITIONS
+NEED_LATENCY = frozenset({"latency", "late", "read_lag", "gte_lag", "events_late"})
 EXECUTES = frozenset({"timeout_after", "late", "http_503_unknown", "latency"})
 HTML_502 = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\r\n"
 BAN_S_DEFAULT = 120  # General Info: a ban lasts from 2 minutes to 3 days
 NEW_ORDERS = frozenset({"/fapi/v1/order", "/fapi/v1/batchOrders", "/fapi/v1/order/test"})
-NUMBERS = ("code", "times", "latency_ms", "retry_after_s")
+NUMBERS = ("code", "times", "latency_ms", "retry_after_s", "skew_ms")
 FIELDS = frozenset({"match", "kind", "message", "executed", *NUMBERS})
 
 
@@ -50,12 +62,13 @@ class Fault:
     executed: bool | None = None
     message: str | None = None
     retry_after_s: int | None = None
+    skew_ms: int = 0
 
-    def matches(self, method: str, path: str, api_key: str, params: dict[str, str]) -> bool:
-        """Whether it is about this request; a path matches exactly or as a prefix."""
+    def matches(self, method: str | None, path: str | None, api_key: str, params: dict[str, str]) -> bool:
+        """Whether it is about this request, or event (which has no path); a path matches exactly or as a prefix."""
         return (
-            (self.method is None or self.method == method)
-            and (self.path is None or path.startswith(self.path))
+            (self.method is None or method is None or self.method == method)
+            and (self.path is None or path is None or path.startswith(self.path))
             and (self.api_key is None or self.api_key == api_key)
             and (self.kind != "overload" or _is_throttled(method, path, params))
         )
@@ -104,8 +117,21 @@ class FaultScript:
 
     def take(self, method: str, path: str, api_key: str, params: dict[str, str] | None = None) -> Fault | None:
         """The fault this request meets, counted down; None where all is well."""
+        return self._first(frozenset(KINDS - CONDITIONS), method, path, api_key, params or {})
+
+    def condition(self, kind: str, method: str, path: str, api_key: str) -> Fault | None:
+        """The condition of this kind that holds for this request, counted down."""
+        return self._first(frozenset({kind}), method, path, api_key, {}) if self.faults else None
+
+    def event(self, api_key: str) -> Fault | None:
+        """What becomes of an event of this account; method and path do not matter."""
+        return self._first(EVENT_KINDS, None, None, api_key, {}) if self.faults else None
+
+    def _first(
+        self, kinds: frozenset[str], method: str | None, path: str | None, api_key: str, params: dict[str, str]
+    ) -> Fault | None:
         for fault in self.faults:
-            if fault.matches(method, path, api_key, params or {}):
+            if fault.kind in kinds and fault.matches(method, path, api_key, params):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times == 0:
@@ -127,8 +153,12 @@ def read_fault(document: dict[str, Any]) -> Fault:
     code, times, latency_ms = numbers["code"], document.get("times", 1), numbers["latency_ms"] or 0
     if kind == "error" and code is None:
         raise ValueError("code is needed for kind error")
-    if kind in ("latency", "late") and latency_ms <= 0:
+    if kind in NEED_LATENCY and latency_ms <= 0:
         raise ValueError(f"latency_ms is needed for kind {kind}")
+    if kind == "read_lag" and latency_ms > LAG_MS_MAX:
+        raise ValueError(f"latency_ms must be {LAG_MS_MAX} at most for kind {kind}")
+    if kind in ("clock_skew", "engine_skew") and not numbers["skew_ms"]:
+        raise ValueError(f"skew_ms is needed for kind {kind}")
     executed, message = document.get("executed"), document.get("message")
     if executed not in (None, True, False):
         raise ValueError("executed must be true or false")
@@ -146,6 +176,7 @@ def read_fault(document: dict[str, Any]) -> Fault:
         executed=executed,
         message=None if message is None else str(message),
         retry_after_s=numbers["retry_after_s"],
+        skew_ms=numbers["skew_ms"] or 0,
     )
 
 
@@ -156,7 +187,7 @@ def _whole(document: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def _is_throttled(method: str, path: str, params: dict[str, str]) -> bool:
+def _is_throttled(method: str | None, path: str | None, params: dict[str, str]) -> bool:
     """Whether system-level protection holds this request up: new orders that open (General Info, 503 C)."""
     if method != "POST" or path not in NEW_ORDERS:
         return False

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
-from services.paper_exchange.faults import NEVER_ANSWERS, Fault, FaultScript
+from services.paper_exchange.faults import NEVER_ANSWERS, Fault
 from services.paper_exchange.futures.model import Market
+from services.paper_exchange.history import History
 from services.paper_exchange.keyring import Key, Keyring
 from services.paper_exchange.signing import Params, check_signature, check_window, read_params, text
 from services.paper_exchange.spot.followers import Followers
@@ -21,6 +22,7 @@ from services.paper_exchange.stream import Hub
 from services.paper_exchange.venue import Venue
 from services.paper_exchange.venues import NO_KEY, futures_venue, spot_venue, wallet_venue
 
+NO_FAULT = Fault("latency")
 SILENCE_MS_MAX = 60_000  # how long a faulty connection is kept open without an answer
 JSON = "application/json"
 Answer = tuple[int, Any, dict[str, str]]
@@ -38,6 +40,7 @@ class Asked:
     body: str
     params: Params
     arrived_ms: int
+    skew_ms: int = 0
 
 
 class Gate:
@@ -56,7 +59,8 @@ class Gate:
     ) -> None:
         self.market, self.spot_market = market, spot_market
         self.keyring, self.hub, self.followers, self.clock = keyring, hub, followers, clock
-        self.faults = FaultScript()
+        self.faults = hub.faults
+        self.history = History()
         self.changed: set[str] = set()
         self.stopping = asyncio.Event()
         self.registry = CollectorRegistry()
@@ -82,40 +86,44 @@ class Gate:
         return _write(await self._spoil(request, fault, answer))
 
     def _read(self, request: web.Request, body: str) -> Asked:
-        query = request.raw_path.partition("?")[2]
+        query, api_key = request.raw_path.partition("?")[2], request.headers.get("X-MBX-APIKEY")
+        skew = self.faults.condition("clock_skew", request.method, request.path, api_key or "") or NO_FAULT
         return Asked(
             method=request.method,
             path=request.path,
             address=request.remote or "",
-            api_key=request.headers.get("X-MBX-APIKEY"),
+            api_key=api_key,
             query=query,
             body=body,
             params=read_params(query, body),
-            arrived_ms=self.clock(),
+            arrived_ms=self.clock() + skew.skew_ms,
+            skew_ms=skew.skew_ms,
         )
 
     def answer(self, asked: Asked) -> Answer:
         """The exchange's own answer: HTTP status, document, headers."""
-        now_ms, route = self.clock(), (asked.method, asked.path)
+        now_ms, route = self.clock() + asked.skew_ms, (asked.method, asked.path)
         venue = self.venues[asked.path.split("/")[1]]
         endpoint = venue.endpoints.get(route) or _no_endpoint(asked)
         weight = _weight(endpoint, asked.params)
         used = venue.weights.add(asked.address, weight, now_ms)
         headers: dict[str, str] = {}
         try:
-            venue.weights.check(used)
+            venue.weights.check(asked.address, used, now_ms)
             key = self._admit(venue, endpoint, asked, now_ms)
             if endpoint.orders:
                 venue.order_count(key).add(endpoint.orders, now_ms)
                 headers |= venue.order_count(key).headers
-            status, document = 200, venue.answer(endpoint, key, asked.params, now_ms)
+            call = venue.call(key, asked.params, now_ms)
+            status, document = 200, venue.answer(endpoint, key, self._conditioned(call, asked, key), now_ms)
             if endpoint.free:
                 used = venue.weights.add(asked.address, -weight, now_ms)
             if asked.method != "GET":
-                self.changed.add(key.api_key)
+                self.touch(key.api_key)
                 venue.publish(key)
         except Refused as refusal:
             status, document = refusal.status, refusal.body
+            headers |= refusal.headers
         headers |= dict.fromkeys(venue.weight_headers, str(used))
         self.requests.labels(asked.method, asked.path if route in venue.endpoints else "unknown", status).inc()
         return status, document, headers
@@ -134,8 +142,36 @@ class Gate:
             check_window(asked.params, asked.arrived_ms, venue.longest_window_ms)
             check_signature(key.api_secret, asked.query, asked.body, signature)
             if endpoint.matched:
+                now_ms += self._condition("engine_skew", asked).skew_ms
                 check_window(asked.params, now_ms, venue.longest_window_ms, code=venue.late_code)
         return key
+
+    def touch(self, api_key: str) -> None:
+        """An account was changed: it is to be saved, and remembered where reads lag."""
+        self.changed.add(api_key)
+        if self.history.is_kept and api_key in self.market.accounts:
+            self.history.keep(f"fapi {api_key}", self.market.accounts[api_key], self.clock())
+            self.history.keep(f"api {api_key}", self.spot_market.accounts[api_key], self.clock())
+
+    def lag(self) -> None:
+        """From now on remember how accounts stood."""
+        self.history.is_kept = True
+        for api_key in self.market.accounts:
+            self.touch(api_key)
+
+    def _condition(self, kind: str, asked: Asked) -> Fault:
+        """The condition of this kind that holds for a request, else one that changes nothing."""
+        return self.faults.condition(kind, asked.method, asked.path, asked.api_key or "") or NO_FAULT
+
+    def _conditioned(self, call: Any, asked: Asked, key: Key) -> Any:
+        """The call as conditions change it: the account it reads, the age it asks of a position."""
+        if asked.method == "GET" and self.history.is_kept and key is not NO_KEY:
+            lag_ms = self._condition("read_lag", asked).latency_ms
+            past = self.history.as_of(f"{asked.path.split('/')[1]} {key.api_key}", self.clock() - lag_ms)
+            return replace(call, account=past) if lag_ms and past is not None else call
+        if (asked.method, asked.path) == ("POST", "/fapi/v1/algoOrder"):
+            return replace(call, gte_lag_ms=self._condition("gte_lag", asked).latency_ms)
+        return call
 
     async def _spoil(self, request: web.Request, fault: Fault, answer: Answer) -> Answer:
         """Do to an answer what the fault says; the true one goes out only where the fault is mere slowness."""

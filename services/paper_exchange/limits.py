@@ -5,11 +5,15 @@ Source: developers.binance.com, USDⓈ-M Futures, "General Info" (LIMITS) and ex
 
 from dataclasses import dataclass
 
-from services.paper_exchange.errors import Refused
+from services.paper_exchange.errors import BANNED, Refused
 
 WEIGHT_PER_MINUTE = 2_400
 SPOT_WEIGHT_PER_MINUTE = 6_000
 SAPI_WEIGHT_PER_MINUTE = 12_000
+MINUTE_MS = 60_000
+# General Info: "IP bans are tracked and scale in duration for repeat offenders, from 2 minutes to 3 days."
+BAN_MS_MIN, BAN_MS_MAX = 120_000, 3 * 86_400_000
+REFUSALS_BEFORE_BAN = 20  # in a minute; how many Binance bears is not published
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +93,36 @@ class OrderCount:
 
 
 class WeightCount:
-    """Request weight per address; counts always, refuses only where `enforced`."""
+    """Request weight per address; counts always, refuses only where `enforced`.
+
+    Beyond the limit every request, orders too, is refused until the minute ends (429); who goes on is banned (418).
+    """
 
     def __init__(self, limit: int = WEIGHT_PER_MINUTE, *, enforced: bool) -> None:
         self.limit, self.enforced = limit, enforced
         self._windows: dict[str, Window] = {}
+        self._refusals: dict[str, Window] = {}
+        self._bans: dict[str, tuple[int, int]] = {}
 
     def add(self, address: str, weight: int, now_ms: int) -> int:
         """Count a request and return what its address has used this minute."""
-        window = self._windows.get(address) or self._windows.setdefault(address, Window(60_000))
-        return window.add(weight, now_ms)
+        return _window(self._windows, address).add(weight, now_ms)
 
-    def check(self, used: int) -> None:
-        """Refused(-1003) where the limit is enforced and passed."""
-        if self.enforced and used > self.limit:
-            raise Refused(-1003, self.limit)
+    def check(self, address: str, used: int, now_ms: int) -> None:
+        """Refused(-1003) where the limit is enforced and passed: 429, or 418 for who is banned."""
+        if not self.enforced:
+            return
+        until_ms, length_ms = self._bans.get(address, (0, BAN_MS_MIN // 2))
+        if used > self.limit and now_ms >= until_ms:
+            if _window(self._refusals, address).add(1, now_ms) <= REFUSALS_BEFORE_BAN:
+                raise Refused(-1003, self.limit, wait_s=(MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1)
+            length_ms = min(length_ms * 2, BAN_MS_MAX)
+            until_ms = now_ms + length_ms
+            self._bans[address] = until_ms, length_ms
+        if now_ms < until_ms:
+            wait_s = (until_ms - now_ms) // 1000 + 1
+            raise Refused(-1003, message=BANNED.format(address, until_ms), status=418, wait_s=wait_s)
+
+
+def _window(windows: dict[str, Window], address: str) -> Window:
+    return windows.get(address) or windows.setdefault(address, Window(MINUTE_MS))

@@ -13,6 +13,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from services.paper_exchange.errors import Refused
+from services.paper_exchange.faults import FaultScript
 from services.paper_exchange.futures.model import Account, Json
 from services.paper_exchange.line import Line
 
@@ -48,6 +49,7 @@ class Hub:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
+        self.faults = FaultScript()
         self.keys: dict[str, ListenKey] = {}
         self.of_account: dict[str, ListenKey] = {}
         self.sockets: set[Socket] = set()
@@ -90,9 +92,15 @@ class Hub:
             return
         events, account.outbox = account.outbox, []
         key = self.of_account[account.api_key]
-        for socket in key.sockets:
-            for event in events:
-                socket.offer(key.name, event)
+        for event in events:
+            fault = self.faults.event(account.api_key)
+            kind = fault.kind if fault else ""
+            if fault and kind == "events_late":
+                asyncio.get_running_loop().call_later(fault.latency_ms / 1000, _deliver, key, event)
+            elif kind != "events_lost":
+                _deliver(key, event)
+            if kind == "events_twice":
+                _deliver(key, event)
 
     def follow(self, socket: Socket, listen_key: str, events: frozenset[str] | None) -> None:
         """Let a socket follow a key. A bogus key is accepted silently and delivers nothing, as on the real exchange."""
@@ -151,6 +159,11 @@ class Hub:
             elif method == "UNSUBSCRIBE":
                 self.leave(socket, name)
         socket.push({"result": None, "id": command.get("id")})
+
+
+def _deliver(key: ListenKey, event: Json) -> None:
+    for socket in key.sockets:
+        socket.offer(key.name, event)
 
 
 def _wanted(request: web.Request) -> list[tuple[str, frozenset[str] | None]]:

@@ -41,10 +41,10 @@ class Venue:
         counts = self.order_counts
         return counts.get(key.api_key) or counts.setdefault(key.api_key, OrderCount(self.order_limits))
 
-    def answer(self, endpoint: Endpoint[Any], key: Key, params: Params, now_ms: int) -> Any:
-        """The endpoint's document; raises Refused."""
+    def answer(self, endpoint: Endpoint[Any], key: Key, call: Any, now_ms: int) -> Any:
+        """The endpoint's document for a call that `call` made; raises Refused."""
         try:
-            return endpoint.answer(self.call(key, params, now_ms))
+            return endpoint.answer(call)
         except Refused:
             if endpoint.orders and self.unfilled_only:
                 self.order_count(key).give_back(max(endpoint.orders), now_ms)

@@ -124,7 +124,7 @@ class WebsocketApi:
         weights = self.gate.venues["api"].weights
         used = weights.add(sent.address, SESSION_WEIGHT, self.gate.clock())
         try:
-            weights.check(used)
+            weights.check(sent.address, used, self.gate.clock())
             return 200, self.methods.get(sent.method, _unknown)(session, sent), used
         except Refused as refusal:
             return refusal.status, refusal.body, used

@@ -18,8 +18,11 @@ from services.paper_exchange.signing import Params, whole
 FIRST_ALGO_ID = 4_000_000_000_000_000
 
 
-def place(market: Market, account: Account, params: Params, now_ms: int) -> Algo:
-    """Accept a conditional order; else Refused (-4116, -4045, -4509, -4130, -2021, or a rule of its fields)."""
+def place(market: Market, account: Account, params: Params, now_ms: int, *, gte_lag_ms: int = 0) -> Algo:
+    """Accept a conditional order; else Refused (-4116, -4045, -4509, -4130, -2021, or a rule of its fields).
+
+    A position younger than `gte_lag_ms` is not yet known here.
+    """
     new_id = FIRST_ALGO_ID + market.next_id()
     algo = read_algo(params, hedge_mode=account.hedge_mode, new_id=new_id, now_ms=now_ms)
     namesake = account.algo_by_client_id.get(algo.client_id)
@@ -28,7 +31,7 @@ def place(market: Market, account: Account, params: Params, now_ms: int) -> Algo
     if len(account.open_algos) >= OPEN_ALGOS_MAX:
         raise Refused(-4045)
     if algo.close_position:
-        _check_close_position(account, algo)
+        _check_close_position(account, algo, now_ms - gte_lag_ms)
     if algo.is_reached(market.prices[algo.symbol]):
         raise Refused(-2021)
     account.algos[algo.id] = account.open_algos[algo.id] = account.algo_by_client_id[algo.client_id] = algo
@@ -85,10 +88,10 @@ def cancel_all(account: Account, symbol: str, now_ms: int) -> None:
         end_algo(account, algo, "CANCELED", now_ms)
 
 
-def _check_close_position(account: Account, algo: Algo) -> None:
-    """Close-all needs a position to close (-4509), and is one per kind and direction (-4130)."""
-    held = account.position(algo.symbol, algo.position_side).amount
-    if held * (1 if algo.side == "SELL" else -1) <= 0:
+def _check_close_position(account: Account, algo: Algo, known_ms: int) -> None:
+    """Close-all needs a position to close, opened by `known_ms` (-4509), and is one per kind and direction (-4130)."""
+    position = account.position(algo.symbol, algo.position_side)
+    if position.amount * (1 if algo.side == "SELL" else -1) <= 0 or position.opened_ms > known_ms:
         raise Refused(-4509)
     for other in account.open_algos.values():
         if other.close_position and (other.symbol, other.position_side, other.side, other.type) == (

@@ -98,6 +98,8 @@ def _move(position: Position, signed: Decimal, price: Decimal, now_ms: int) -> D
     """Change a position by a signed quantity; return the realized profit, fees apart."""
     before, position.updated_ms = position.amount, now_ms
     position.amount = after = before + signed
+    if before * after <= 0:
+        position.opened_ms = now_ms
     if before * signed >= 0:
         position.entry = (position.entry * abs(before) + price * abs(signed)) / abs(after)
         return ZERO

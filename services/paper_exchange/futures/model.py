@@ -28,6 +28,7 @@ class Position:
     realized: Decimal = ZERO
     updated_ms: int = 0
     isolated_wallet: Decimal = ZERO
+    opened_ms: int = 0
 
 
 @dataclass(slots=True)

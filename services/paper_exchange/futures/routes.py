@@ -25,13 +25,17 @@ BATCH_MAX, CANCEL_BATCH_MAX = 5, 10
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that passed the gate. Public endpoints get an empty account and key."""
+    """One request that passed the gate. Public endpoints get an empty account and key.
+
+    `gte_lag_ms`: how old a position must be before the Algo Service knows of it.
+    """
 
     market: Market
     account: Account
     key: Key
     params: Params
     now_ms: int
+    gte_lag_ms: int = 0
 
     @property
     def symbol(self) -> str:
@@ -124,7 +128,8 @@ def _all_orders(call: Call) -> list[Json]:
 
 
 def _place_algo(call: Call) -> Json:
-    return render.algo_placed(algo.place(call.market, call.account, call.params, call.now_ms))
+    placed = algo.place(call.market, call.account, call.params, call.now_ms, gte_lag_ms=call.gte_lag_ms)
+    return render.algo_placed(placed)
 
 
 def _query_algo(call: Call) -> Json:
