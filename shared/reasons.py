@@ -47,6 +47,7 @@ class Reason(StrEnum):
     ABOVE_MAXIMUM = "above_maximum"
     MARKET_NOT_SUPPORTED = "market_not_supported"
     ENVIRONMENT_UNAVAILABLE = "environment_unavailable"
+    STOPPED = "stopped"
     KEY_REJECTED = "key_rejected"
     KEY_UNREADABLE = "key_unreadable"
     INSUFFICIENT_MARGIN = "insufficient_margin"
@@ -190,6 +191,19 @@ CATALOGUE: dict[Reason, Explained] = {
         Words(
             "Connect an account of another environment, or ask the operator.",
             "Conecte uma conta de outro ambiente ou fale com o operador.",
+        ),
+    ),
+    Reason.STOPPED: Explained(
+        Kind.OPERATOR_MUST_ACT,
+        Words(
+            "New entries are stopped for everybody: the exchange refuses the stop-losses of several accounts in a way "
+            "that nobody foresaw.",
+            "Novas entradas estão paradas para todos: a corretora recusa o stop loss de várias contas de um modo que "
+            "ninguém previu.",
+        ),
+        Words(
+            "Exits go on. An administrator allows entries again once the cause is known.",
+            "As saídas continuam. Um administrador libera as entradas quando a causa for conhecida.",
         ),
     ),
     Reason.KEY_REJECTED: Explained(

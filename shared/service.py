@@ -30,12 +30,14 @@ WaitingFor = Callable[[], str | Awaitable[str | None] | None]
 class Service:
     """What an `app.build` returns: ready to run, not running.
 
-    `waiting_for` are its readiness checks: each says what is missing, in words, or null.
+    `waiting_for` are its readiness checks: each says what is missing, in words, or null. `remarks` are told beside
+    them: what an operator should know of a service that does its work.
     """
 
     name: str
     parts: Sequence[Callable[[], Part]]
     waiting_for: Sequence[WaitingFor] = ()
+    remarks: Callable[[], Sequence[str]] = tuple
     mount: Callable[[web.Application], None] = lambda _app: None
 
 

@@ -10,7 +10,11 @@ from aiohttp import web
 GATEWAY, REGISTRY, LEDGER = "WEBHOOK_GATEWAY_URL", "BOT_REGISTRY_URL", "LEDGER_URL"
 _ROUTES = (
     ("/api/v1/bots/webhook/", GATEWAY),
-    *((f"/api/v1/{name}", LEDGER) for name in ("signals", "executions", "positions", "reasons", "audit", "stream")),
+    ("/api/v1/stops/", REGISTRY),  # ending one; the list is the ledger's
+    *(
+        (f"/api/v1/{name}", LEDGER)
+        for name in ("signals", "executions", "positions", "reasons", "audit", "stops", "stream")
+    ),
     ("/", REGISTRY),
 )
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}

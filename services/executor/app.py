@@ -8,6 +8,7 @@ from services.executor.perform import Performer
 from services.executor.reconcile import Reconciler
 from services.executor.runner import Runner
 from services.executor.settings import Settings
+from services.executor.stops import Stops
 from services.executor.store import Store
 from services.executor.timing import Timing
 from shared.bus import Bus
@@ -27,7 +28,8 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
     store = Store(database, clock, lease)
     exchanges = open_exchanges(settings, clock)
     opener = Opener(settings.sealing_private_keys.get_secret_value())
-    runner = Runner(store, Performer(exchanges, opener, store, Reconciler(store)), clock, timing)
+    stops = Stops(database, clock, settings.stop_entries_after_accounts)
+    runner = Runner(store, Performer(exchanges, opener, store, Reconciler(store), stops), clock, timing)
 
     return Service(
         name="executor",
@@ -36,10 +38,12 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
             Relay(database, bus, clock, settings.ask_again_after_s).running,
             lambda: bus.consuming(EXECUTOR_RECEIPTS, on_receipts(database)),
             *(exchange.running for exchange in exchanges.values()),
+            stops.running,
             runner.running,
-            lambda: bus.consuming(JOBS, on_jobs(store, runner.ring)),
+            lambda: bus.consuming(JOBS, on_jobs(store, stops, runner.ring)),
         ),
         waiting_for=(database.waiting_for, bus.waiting_for),
+        remarks=stops.remarks,
     )
 
 

@@ -1,17 +1,23 @@
-"""Takes jobs from the bus into their lanes: one transaction for a batch, then the bell."""
+"""Takes jobs and commands from the bus: a batch of jobs in one transaction, then the bell."""
 
 from collections.abc import Callable, Sequence
 
+from services.executor.stops import Stops
 from services.executor.store import Store
 from shared.bus import Handler
-from shared.contracts import ExecutionRequested, Message
+from shared.contracts import EntriesAllowRequested, ExecutionRequested, Message
 
 
-def on_jobs(store: Store, ring: Callable[[], None]) -> Handler:
+def on_jobs(store: Store, stops: Stops, ring: Callable[[], None]) -> Handler:
     """The handler of `executor.jobs`. An unacknowledged message is never held while the exchange thinks."""
 
     async def handle(messages: Sequence[Message]) -> None:
-        await store.add_jobs([message for message in messages if isinstance(message, ExecutionRequested)])
-        ring()
+        jobs = [message for message in messages if isinstance(message, ExecutionRequested)]
+        if jobs:
+            await store.add_jobs(jobs)
+            ring()
+        for message in messages:
+            if isinstance(message, EntriesAllowRequested):
+                await stops.allow(message.stop_id, message.user_id)
 
     return handle

@@ -31,10 +31,12 @@ from services.executor.state import (
     Settled,
     Standing,
     StillOpen,
+    Stopped,
     Uncertain,
     Unsent,
     Work,
 )
+from services.executor.stops import Stops
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Open
 from shared.contracts import Action, Environment, Job, Signal
@@ -51,12 +53,18 @@ class Performer:
     """Performs effects for any customer."""
 
     def __init__(
-        self, exchanges: Mapping[Environment, Futures], opener: Opener, store: Store, reconciler: Reconciler
+        self,
+        exchanges: Mapping[Environment, Futures],
+        opener: Opener,
+        store: Store,
+        reconciler: Reconciler,
+        stops: Stops,
     ) -> None:
         self._exchanges = exchanges
         self._opener = opener
         self._store = store
         self._reconciler = reconciler
+        self._stops = stops
         self._accounts = Accounts()
 
     def exchange(self, job: Job) -> Futures | None:
@@ -79,6 +87,8 @@ class Performer:
             judged = judge(error.reply, exchange.market)
             if isinstance(judged, Refused) and judged.tells_of_change:
                 self._accounts.forget(work.job.exchange_account_id)
+            if isinstance(effect, Protect):
+                await self._stops.heed(work.job, error.reply)
             return _heard(judged, work)
 
     async def _perform(self, exchange: Futures, credentials: Credentials, work: Work, effect: Performed) -> Observation:
@@ -86,6 +96,9 @@ class Performer:
             case Prepare(afresh):
                 return Prepared(await self._view(exchange, credentials, work.signal, work.job, afresh=afresh))
             case Place(order, intent):
+                stopped = None if order.reduce_only else await self._stops.why(work.job)
+                if stopped is not None:
+                    return Stopped(stopped)
                 return Seen(await exchange.place(credentials, order, intent))
             case Find(symbol, client_id, grown):
                 asked_ms = exchange.now_ms()

@@ -3,6 +3,7 @@
 ACTING     Seen, final               filled, or not at all
 ACTING     Seen, not final           VERIFYING: ask again shortly
 ACTING     Refused otherwise         the purpose decides: see _refused
+ACTING     Stopped                   an entry was not sent, and is not made
 ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh; what
                                      must be closed and cannot for long NEEDS_ATTENTION, going on
 ACTING     Uncertain                 VERIFYING: ask; also where it is there already, by its name
@@ -44,6 +45,7 @@ from services.executor.state import (
     Sleep,
     State,
     StepDone,
+    Stopped,
     Trade,
     Uncertain,
     Unsent,
@@ -100,6 +102,8 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _ask(replace(state, phase=Phase.VERIFYING, tries=0))
         case Refused() if state.phase is Phase.ACTING:
             return _refused(work, state, seen, now_ms)
+        case Stopped() if state.phase is Phase.ACTING:
+            return _give_up_entry(state, skipped(seen.why))
         case Unsent(cause, wait_ms) if state.phase is Phase.ACTING:
             return _again(work, state, cause, wait_ms, now_ms)
         case Woke():

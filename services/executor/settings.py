@@ -13,6 +13,7 @@ class Settings(CommonSettings):
     """Where to trade, and the key that opens the customers' keys; the watcher reads the same.
 
     `call_timeout_ms`: how long one call to Binance may take before its outcome counts as unknown.
+    `stop_entries_after_accounts`: how many must have their protections refused in one unforeseen way.
     """
 
     port: int = 8006
@@ -22,6 +23,7 @@ class Settings(CommonSettings):
     paper_exchange_url: Url | None = None
     live_trading: bool = True
     call_timeout_ms: int = Field(default=5_000, ge=100, le=30_000)
+    stop_entries_after_accounts: int = Field(default=3, ge=2)
 
     def bases(self) -> dict[Environment, str]:
         """The address of each environment that may be traded in."""

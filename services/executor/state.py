@@ -250,8 +250,27 @@ class Uncertain:
     why: Why
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Entries are stopped, so this one was not sent."""
+
+    why: Why
+
+
 Observation = (
-    Woke | Prepared | Seen | Absent | Standing | NotStanding | Done | Settled | StillOpen | Refused | Unsent | Uncertain
+    Woke
+    | Prepared
+    | Seen
+    | Absent
+    | Standing
+    | NotStanding
+    | Done
+    | Settled
+    | StillOpen
+    | Refused
+    | Stopped
+    | Unsent
+    | Uncertain
 )
 
 # What to do next. `changes_the_world` effects are performed only after the state that names them is committed (P1).

@@ -1,4 +1,4 @@
-"""The executor's tables: executions (the journal, and by their order the lanes), positions, outbox."""
+"""The executor's tables: executions (the journal, and by their order the lanes), positions, stops, outbox."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, Uuid
 
@@ -66,5 +66,41 @@ Index(
     sqlite_where=positions.c.closed_at.is_(None),
 )
 Index("positions_day", positions.c.subscription_id, positions.c.closed_at)
+
+# where no new entry is made; one that is allowed again stays for the record
+stops = Table(
+    "stops",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("scope", String, nullable=False),  # "platform": everybody
+    Column("environment", String, nullable=False),
+    Column("market", String, nullable=False),
+    # what the exchange refused with (Binance's code or an HTTP status), and in its words
+    Column("exchange_code", Integer, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("stopped_at", UtcTime, nullable=False),
+    Column("allowed_at", UtcTime),
+    Column("allowed_by", Uuid),
+)
+Index(
+    "stops_open",
+    stops.c.scope,
+    stops.c.environment,
+    stops.c.market,
+    unique=True,
+    postgresql_where=stops.c.allowed_at.is_(None),
+    sqlite_where=stops.c.allowed_at.is_(None),
+)
+
+# the last time that an account's protection was refused in a way that nobody foresaw
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("environment", String, primary_key=True),
+    Column("market", String, primary_key=True),
+    Column("code", Integer, primary_key=True),
+    Column("exchange_account_id", Uuid, primary_key=True),
+    Column("refused_at", UtcTime, nullable=False),
+)
 
 outbox = outbox_table(metadata)

@@ -22,6 +22,8 @@ from services.ledger.views import (
     SignalItem,
     SignalQuery,
     SignalsQuery,
+    StopItem,
+    Stops,
     cursor_of,
 )
 from shared.db.database import Database
@@ -54,6 +56,7 @@ class Api:
             Route("GET", positions, self.positions, "List positions", query=PositionsQuery, answer=Page[PositionItem]),
             Route("GET", "/api/v1/reasons", self.reasons, "Explain errors", Access.ANYONE, answer=Page[ReasonItem]),
             Route("GET", "/api/v1/audit/verify", self.verify, "Verify every record", Access.ADMIN, answer=Audit),
+            Route("GET", "/api/v1/stops", self.stops, "Where entries are stopped", Access.ADMIN, answer=Stops),
             Route("GET", "/api/v1/stream", self.stream, "Follow signals, executions and positions as they happen"),
         ]
         return [replace(route, tag="results") for route in listed]
@@ -116,6 +119,10 @@ class Api:
         flaw = verdict.flaw
         bad = flaw and FirstBad(position=flaw.position, execution_id=flaw.execution_id, reason=flaw.reason)
         return Audit(ok=flaw is None, records=verdict.records, first_bad=bad)
+
+    async def stops(self, _call: Call[Nothing, Nothing]) -> Stops:
+        """Those in force first; `POST /api/v1/stops/{stop_id}/allow` ends one."""
+        return Stops(items=[StopItem.model_validate(dict(row)) for row in await self._reader.stops()])
 
     async def stream(self, call: Call[Nothing, Nothing]) -> web.StreamResponse:
         """Server-sent events; nothing is replayed, so a reader that was away looks at the lists again."""

@@ -13,6 +13,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from shared.contracts import (
+    EntriesAllowed,
+    EntriesStopped,
     ExecutionFinished,
     ExecutionStatus,
     Message,
@@ -108,6 +110,20 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Where no new entry is made. Stop not heard of yet: no `stopped_at`; still in force: no `allowed_at`."""
+
+    stop_id: UUID
+    environment: str | None = None
+    market_type: str | None = None
+    exchange_code: int | None = None
+    message: str | None = None
+    stopped_at: datetime | None = None
+    allowed_at: datetime | None = None
+    allowed_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Touched:
     """The ids that a batch speaks of."""
 
@@ -115,9 +131,10 @@ class Touched:
     signals: set[UUID] = field(default_factory=set)
     positions: set[UUID] = field(default_factory=set)
     subscriptions: set[UUID] = field(default_factory=set)
+    stops: set[UUID] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.executions or self.signals or self.positions or self.subscriptions)
+        return bool(self.executions or self.signals or self.positions or self.subscriptions or self.stops)
 
 
 def touched(messages: Iterable[Message]) -> Touched:
@@ -136,6 +153,8 @@ def touched(messages: Iterable[Message]) -> Touched:
                 ids.positions.add(message.position_id)
             case SubscriptionChanged():
                 ids.subscriptions.add(message.subscription_id)
+            case EntriesStopped() | EntriesAllowed():
+                ids.stops.add(message.stop_id)
     return ids
 
 
@@ -148,6 +167,7 @@ class ReadModel:
     signals: dict[UUID, Signal] = field(default_factory=dict)
     positions: dict[UUID, Position] = field(default_factory=dict)
     subscriptions: dict[UUID, Subscription] = field(default_factory=dict)
+    stops: dict[UUID, Stop] = field(default_factory=dict)
 
 
 def project(before: ReadModel, messages: Sequence[Message]) -> ReadModel:
@@ -159,6 +179,7 @@ def project(before: ReadModel, messages: Sequence[Message]) -> ReadModel:
         signals=dict(before.signals),
         positions=dict(before.positions),
         subscriptions=dict(before.subscriptions),
+        stops=dict(before.stops),
     )
     for message in messages:
         _apply(after, message)
@@ -166,6 +187,7 @@ def project(before: ReadModel, messages: Sequence[Message]) -> ReadModel:
     after.signals = {k: v for k, v in after.signals.items() if v != before.signals.get(k)}
     after.positions = {k: v for k, v in after.positions.items() if v != before.positions.get(k)}
     after.subscriptions = {k: v for k, v in after.subscriptions.items() if v != before.subscriptions.get(k)}
+    after.stops = {k: v for k, v in after.stops.items() if v != before.stops.get(k)}
     return after
 
 
@@ -253,6 +275,9 @@ def _apply(model: ReadModel, message: Message) -> None:
             model.subscriptions[message.subscription_id] = Subscription(
                 message.subscription_id, message.bot_id, message.user_id, is_deleted
             )
+        case EntriesStopped() | EntriesAllowed():
+            stop = model.stops.get(message.stop_id) or Stop(message.stop_id)
+            model.stops[message.stop_id] = _stopped(stop, message)
 
 
 def _receive(signals: dict[UUID, Signal], received: ReceivedSignal) -> None:
@@ -292,6 +317,19 @@ def _close(positions: dict[UUID, Position], message: PositionClosed) -> None:
             exit_price=message.exit_price,
             realized_pnl_usd=message.realized_pnl_usd,
         )
+
+
+def _stopped(stop: Stop, message: EntriesStopped | EntriesAllowed) -> Stop:
+    if isinstance(message, EntriesAllowed):
+        return replace(stop, allowed_at=message.occurred_at, allowed_by=message.allowed_by)
+    return replace(
+        stop,
+        environment=message.environment,
+        market_type=message.market_type,
+        exchange_code=message.exchange_code,
+        message=message.message,
+        stopped_at=message.occurred_at,
+    )
 
 
 def _unknown(message: PositionOpened | PositionClosed) -> Position:

@@ -115,3 +115,16 @@ subscriptions = Table(
     Column("is_deleted", Boolean, nullable=False),
     Index("subscriptions_by_bot", "bot_id", "user_id"),
 )
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("stop_id", Uuid, primary_key=True),
+    Column("environment", String),
+    Column("market_type", String),
+    Column("exchange_code", Integer),
+    Column("message", Text),
+    Column("stopped_at", UtcTime),
+    Column("allowed_at", UtcTime),
+    Column("allowed_by", Uuid),
+)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator
 
 from services.ledger import chain
 from services.ledger.projection import Signal
-from shared.contracts import CloseReason, ExecutionStatus
+from shared.contracts import CloseReason, Environment, ExecutionStatus, MarketType
 from shared.money import Amount
 from shared.reasons import Explained, Kind, Reason
 from shared.web.routes import Request
@@ -123,6 +123,25 @@ class ReasonItem(Item):
             remedy=said.remedy.en,
             remedy_pt=said.remedy.pt,
         )
+
+
+class StopItem(Item):
+    """A stop of entries. In force while `allowed_at` is null; `exchange_code`: Binance's, or an HTTP status."""
+
+    id: UUID = Field(validation_alias="stop_id")
+    environment: Environment
+    market_type: MarketType
+    exchange_code: int
+    message: str
+    stopped_at: AwareDatetime
+    allowed_at: AwareDatetime | None
+    allowed_by: UUID | None
+
+
+class Stops(BaseModel):
+    """Where no new entry is made, and was not."""
+
+    items: list[StopItem]
 
 
 ItemT = TypeVar("ItemT", bound=Item)

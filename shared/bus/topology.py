@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.contracts import BotChanged, ExecutionRequested, ReceiptGiven, SignalReceived, SignalSettled
+from shared.contracts import (
+    BotChanged,
+    EntriesAllowRequested,
+    ExecutionRequested,
+    ReceiptGiven,
+    SignalReceived,
+    SignalSettled,
+)
 
 
 class Exchange(StrEnum):
@@ -46,7 +53,7 @@ class Queue:
 
 
 SIGNALS = Queue("bot_registry.signals", Exchange.FACTS, (SignalReceived.TYPE,), batch_max=1)
-JOBS = Queue("executor.jobs", Exchange.JOBS, (ExecutionRequested.TYPE,), batch_max=10)
+JOBS = Queue("executor.jobs", Exchange.JOBS, (ExecutionRequested.TYPE, EntriesAllowRequested.TYPE), batch_max=10)
 LEDGER = Queue("ledger.facts", Exchange.FACTS, ("*",), batch_max=500, single_active=True)
 GATEWAY = Queue(
     "webhook_gateway.events", Exchange.FACTS, (BotChanged.TYPE, SignalSettled.TYPE), batch_max=50, broadcast=True
@@ -60,11 +67,13 @@ _NEWS = (BotChanged.TYPE, SignalSettled.TYPE, ReceiptGiven.TYPE)  # who misses t
 
 def exchange_of(type_: str) -> Exchange:
     """The exchange that a type of message is published to."""
-    return {ExecutionRequested.TYPE: Exchange.JOBS, ReceiptGiven.TYPE: Exchange.RECEIPTS}.get(type_, Exchange.FACTS)
+    if JOBS.takes(type_):
+        return Exchange.JOBS
+    return Exchange.RECEIPTS if type_ == ReceiptGiven.TYPE else Exchange.FACTS
 
 
 def answered_by(type_: str) -> Queue | None:
     """The queue whose consumer gives the receipt until which a sender keeps such a message; null: none is needed."""
     if type_ in _NEWS:
         return None
-    return {ExecutionRequested.TYPE: JOBS, SignalReceived.TYPE: SIGNALS}.get(type_, LEDGER)
+    return next((queue for queue in (JOBS, SIGNALS) if queue.takes(type_)), LEDGER)

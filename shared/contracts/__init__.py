@@ -30,6 +30,7 @@ from shared.contracts.executions import (
 from shared.contracts.receipts import ReceiptGiven
 from shared.contracts.registry import BotChanged, BotEntry, BotStatus, EncryptedSecret, SubscriptionChanged
 from shared.contracts.signals import Action, Signal, SignalDispatched, SignalReceived, SignalSettled
+from shared.contracts.stops import EntriesAllowed, EntriesAllowRequested, EntriesStopped
 
 MESSAGES: dict[str, type[Message]] = {
     message.TYPE: message
@@ -44,6 +45,9 @@ MESSAGES: dict[str, type[Message]] = {
         BotChanged,
         SubscriptionChanged,
         ReceiptGiven,
+        EntriesStopped,
+        EntriesAllowRequested,
+        EntriesAllowed,
     )
 }
 
@@ -82,6 +86,9 @@ __all__ = [
     "BotStatus",
     "CloseReason",
     "EncryptedSecret",
+    "EntriesAllowRequested",
+    "EntriesAllowed",
+    "EntriesStopped",
     "Environment",
     "ExecutionFinished",
     "ExecutionRequested",

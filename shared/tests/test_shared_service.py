@@ -154,6 +154,12 @@ async def test_readiness_says_what_is_missing_first(port: int) -> None:
         assert await probe(port, "/readyz") == (200, {"status": "ready"})
 
 
+async def test_what_an_operator_should_know_stands_beside_readiness_and_does_not_end_it(port: int) -> None:
+    states = [State(Service("one", [], remarks=lambda: ["entries are stopped"]), started=True)]
+    async with serving(application(states), "127.0.0.1", port):
+        assert await probe(port, "/readyz") == (200, {"status": "ready", "remarks": ["entries are stopped"]})
+
+
 async def test_a_stop_while_a_part_still_starts_ends_those_that_had_begun(port: int) -> None:
     diary = Diary()
 

@@ -29,7 +29,8 @@ def application(states: Sequence[State], verifier: TokenVerifier | None = None) 
         for state in states:
             if (missing := await state.waiting_for()) is not None:
                 return web.json_response({"status": "waiting", "for": missing}, status=503)
-        return web.json_response({"status": "ready"})
+        remarks = [remark for state in states for remark in state.service.remarks()]
+        return web.json_response({"status": "ready"} | ({"remarks": remarks} if remarks else {}))
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -152,3 +152,35 @@ async def test_one_document_describes_the_whole_api(world: World) -> None:
         "/api/v1/executions",
         "/api/v1/stream",
     } <= set(document["paths"])
+
+
+async def test_refusals_that_nobody_foresaw_stop_entries_until_an_administrator_allows_them(world: World) -> None:
+    await world.make_bot()
+    customers = [await world.make_customer() for _ in range(3)]
+    await world.paper(
+        "POST",
+        "/paper/faults",
+        {"match": {"path": "/fapi/v1/algoOrder"}, "kind": "error", "code": -4120, "times": 100},
+    )
+    await world.alert()
+    stops = "/api/v1/stops"
+    async with asyncio.timeout(10):
+        while not (items := (await world.ask("GET", stops, token=world.admin))["items"]):
+            await asyncio.sleep(0.1)
+    [stop] = items
+    assert (stop["environment"], stop["market_type"], stop["exchange_code"]) == ("paper", "futures", -4120)
+    await asyncio.sleep(1)  # every executor has heard
+    skipped = await world.alert(duplicate="no")
+    assert (skipped["skipped_executions"], skipped["successful_executions"]) == (3, 0)
+    assert {record["error_code"] for record in (await world.records(skipped["signal_id"])).values()} == {"stopped"}
+
+    await world.paper("DELETE", "/paper/faults")
+    await world.ask("POST", f"{stops}/{stop['id']}/allow", token=world.admin)
+    async with asyncio.timeout(10):
+        while not (await world.ask("GET", stops, token=world.admin))["items"][0]["allowed_at"]:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
+    again = await world.alert(duplicate="neither")
+    assert again["successful_executions"] == 3
+    for customer in customers:
+        assert set((await world.exchange(customer))[1]) == {"STOP_MARKET", "TAKE_PROFIT_MARKET"}

@@ -140,6 +140,11 @@ class House:
         for part in service.parts:
             await stack.enter_async_context(part())
 
+    async def start_another(self, stack: AsyncExitStack) -> None:
+        """One more executor, beside the first, which closes the database."""
+        for part in build(self.settings, self._database, self._bus, SystemClock(), QUICK).parts[1:]:
+            await stack.enter_async_context(part())
+
     async def watch(self, stack: AsyncExitStack) -> None:
         for part in build_watcher(self.settings, self._database, self._bus, SystemClock()).parts[1:]:
             await stack.enter_async_context(part())  # all but the database, which is the executor's to close
@@ -192,6 +197,9 @@ class House:
         before([job.execution_id for job in jobs])
         await self._bus.publish([Envelope.of(request)], within_s=5)
         return [job.execution_id for job in jobs]
+
+    async def tell(self, message: Message) -> None:
+        await self._bus.publish([Envelope.of(message)], within_s=5)
 
     async def redeliver(self) -> None:
         """The broker delivers every message so far once more."""

@@ -25,14 +25,17 @@ from services.executor.state import (
     Seen,
     Settled,
     State,
+    Stopped,
     Uncertain,
     Unsent,
     Woke,
     Work,
 )
 from services.executor.timing import Timing
+from services.executor.why import plainly
 from shared.clock import from_ms
 from shared.contracts import Action, CloseReason, Job, Signal, TradeConfig
+from shared.reasons import Reason
 
 
 def refused(code: int) -> Refused:
@@ -66,6 +69,7 @@ PARTLY = replace(FILLED, status="EXPIRED", executed_quantity=Decimal("0.004"))
 UNFILLED = replace(FILLED, status="EXPIRED", executed_quantity=Decimal(0))
 WORKING = replace(FILLED, status="NEW", executed_quantity=Decimal(0), average_price=None)
 HELD = Position(UUID(int=9), "BTCUSDT", "long", "BOTH", QUANTITY, PRICE, "1", NOW, "held-stop", "2", Decimal(98_000))
+STOPPED = Stopped(plainly(Reason.STOPPED))
 POOR = refused(-2019)
 FULL = refused(-4045)
 FLAT = refused(-2022)

@@ -54,6 +54,7 @@ from services.executor.tests.machine_builders import (
     PRICE,
     QUANTITY,
     SOLD,
+    STOPPED,
     THROUGH,
     TIMING,
     uncertain,
@@ -91,14 +92,14 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     VIEWS,
     st.builds(Seen, ORDERS),
     st.builds(Absent, st.integers(NOW, NOW + 100_000)),
-    st.sampled_from([Standing("s"), NotStanding(), Done(), StillOpen(), SOLD, uncertain()]),
+    st.sampled_from([Standing("s"), NotStanding(), Done(), StillOpen(), SOLD, STOPPED, uncertain()]),
     CODES.map(lambda code: Refused(answered(Reason.REFUSED, code, ""))),
     st.sampled_from([0, 60_000]).map(unsent),
 )
 # what the effect can be answered with, so that sequences also get far
 ANSWERS: dict[type, st.SearchStrategy[Observation]] = {
     Prepare: VIEWS,
-    Place: st.builds(Seen, ORDERS) | st.sampled_from([uncertain(), unsent(), FLAT]),
+    Place: st.builds(Seen, ORDERS) | st.sampled_from([uncertain(), unsent(), FLAT, STOPPED]),
     Find: st.builds(Seen, ORDERS) | st.builds(Absent, st.integers(NOW, NOW + 100_000)),
     Protect: st.sampled_from([Standing("s"), NOT_YET, FULL, uncertain(), THROUGH]),
     FindProtection: st.sampled_from([Standing("s"), NotStanding()]),

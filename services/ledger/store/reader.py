@@ -8,8 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Column, RowMapping, Select, Table, exists, literal, select, tuple_
 
-from services.ledger.tables import executions, heads, positions, signals, subscriptions
+from services.ledger.tables import executions, heads, positions, signals, stops, subscriptions
 from shared.db.database import Database
+
+_STOPS_MAX = 100
 
 Key = tuple[int | datetime, UUID]
 """What a list is ordered by: its row's position or time, then its id."""
@@ -91,6 +93,13 @@ class Reader:
         if subscription_id is not None:
             query = query.where(positions.c.subscription_id == subscription_id)
         return await self._slice(query, (positions.c.opened_at, positions.c.position_id), after, limit)
+
+    async def stops(self) -> Sequence[RowMapping]:
+        """The last hundred stops of entries, those in force first."""
+        query = select(stops).where(stops.c.stopped_at.is_not(None))
+        query = query.order_by(stops.c.allowed_at.is_not(None), stops.c.stopped_at.desc()).limit(_STOPS_MAX)
+        async with self._database.transaction() as tx:
+            return (await tx.connection.execute(query)).mappings().all()
 
     async def last_change(self) -> int:
         """The number of the last change; all up to it are committed."""

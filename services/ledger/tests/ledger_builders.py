@@ -18,6 +18,8 @@ from shared.clock import Clock
 from shared.contracts import (
     Action,
     CloseReason,
+    EntriesAllowed,
+    EntriesStopped,
     ExecutionFinished,
     ExecutionStatus,
     Message,
@@ -143,6 +145,23 @@ def subscribed(user_id: UUID, *, bot_id: UUID = BOT, status: Any = "active") -> 
     return SubscriptionChanged(
         id=uuid4(), occurred_at=T0, subscription_id=id_, bot_id=bot_id, user_id=user_id, status=status
     )
+
+
+def entries_stopped(stop_id: UUID) -> EntriesStopped:
+    return EntriesStopped(
+        id=derived("stopped", stop_id),
+        occurred_at=T0,
+        stop_id=stop_id,
+        environment="live",
+        market_type="futures",
+        exchange_code=-4120,
+        message="New entries are stopped.",
+    )
+
+
+def entries_allowed(stop_id: UUID) -> EntriesAllowed:
+    at = T0 + timedelta(minutes=5)
+    return EntriesAllowed(id=derived("allowed", stop_id), occurred_at=at, stop_id=stop_id, allowed_by=ADMIN.user_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from services.ledger.tests.ledger_builders import (
     closed,
     customer,
     dispatched,
+    entries_allowed,
+    entries_stopped,
     finished,
     on_sqlite,
     opened,
@@ -259,6 +261,7 @@ async def test_openapi_describes_the_routes(house: House) -> None:
         "/api/v1/positions",
         "/api/v1/reasons",
         "/api/v1/audit/verify",
+        "/api/v1/stops",
         "/api/v1/stream",
     }
 
@@ -277,3 +280,22 @@ async def test_whoever_asks_is_told_what_every_error_code_means_and_what_to_do_i
         "remedy": "Transfer USDT to it, or lower the margin.",
         "remedy_pt": "Transfira USDT para ela ou reduza a margem.",
     }
+
+
+async def test_stops_of_entries_are_an_administrators_to_see_and_those_in_force_stand_first(house: House) -> None:
+    over, unheard, in_force = uuid4(), uuid4(), uuid4()
+    await house.hear(entries_allowed(over), entries_stopped(over), entries_stopped(in_force), entries_allowed(unheard))
+    assert (await house.ask("/stops", ANA))[0] == 403
+    first, second = await house.items("/stops")
+    assert first == {
+        "id": str(in_force),
+        "environment": "live",
+        "market_type": "futures",
+        "exchange_code": -4120,
+        "message": "New entries are stopped.",
+        "stopped_at": "2026-11-22T12:00:00Z",
+        "allowed_at": None,
+        "allowed_by": None,
+    }
+    assert (second["id"], second["allowed_at"]) == (str(over), "2026-11-22T12:05:00Z")
+    assert second["allowed_by"] == str(ADMIN.user_id)

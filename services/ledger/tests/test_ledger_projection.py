@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ledger.projection import ReadModel, project, settled
-from services.ledger.tests.ledger_builders import BOT, T0, closed, dispatched, finished, opened, received, subscribed
+from services.ledger.tests.ledger_builders import (
+    BOT,
+    T0,
+    closed,
+    dispatched,
+    entries_allowed,
+    entries_stopped,
+    finished,
+    opened,
+    received,
+    subscribed,
+)
 from shared.contracts import ExecutionStatus, Message, SignalSettled
 
 SIGNALS = [UUID(int=number) for number in (1, 2, 3)]
@@ -23,6 +34,9 @@ FACTS: list[Message] = [
     subscribed(UUID(int=21)),
     subscribed(UUID(int=21), status="deleted"),
     subscribed(UUID(int=22), status="paused"),
+    entries_stopped(UUID(int=31)),
+    entries_allowed(UUID(int=31)),
+    entries_stopped(UUID(int=32)),
 ]
 
 
@@ -37,6 +51,7 @@ def play(batches: list[list[Message]]) -> tuple[ReadModel, list[SignalSettled]]:
         model.signals |= after.signals
         model.positions |= after.positions
         model.subscriptions |= after.subscriptions
+        model.stops |= after.stops
     return model, left
 
 
@@ -47,10 +62,11 @@ def test_any_order_with_any_duplicates_gives_the_same_read_model_and_settles_onc
     batches = [list(facts[a:b]) for a, b in zip([0, *cuts], [*cuts, len(facts)], strict=True)]
     model, left = play(batches)
     expected, _ = play([FACTS])
-    assert (model.signals, model.positions, model.subscriptions, model.sealed) == (
+    assert (model.signals, model.positions, model.subscriptions, model.stops, model.sealed) == (
         expected.signals,
         expected.positions,
         expected.subscriptions,
+        expected.stops,
         expected.sealed,
     )
     assert len(model.executions) == len(model.sealed)
