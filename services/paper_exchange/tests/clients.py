@@ -6,8 +6,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import ccxt.async_support as ccxt
-from binance_common.configuration import ConfigurationRestAPI, ConfigurationWebSocketStreams
+from binance_common.configuration import (
+    ConfigurationRestAPI,
+    ConfigurationWebSocketAPI,
+    ConfigurationWebSocketStreams,
+)
 from binance_sdk_derivatives_trading_usds_futures import DerivativesTradingUsdsFutures
+from binance_sdk_spot.spot import Spot
 
 from services.paper_exchange.tests.exchange_client import Customer, Running
 
@@ -17,11 +22,15 @@ with warnings.catch_warnings():
     from binance import AsyncClient, BinanceSocketManager, Client
     from binance.exceptions import BinanceAPIException
 
-__all__ = ["AsyncClient", "BinanceAPIException", "BinanceSocketManager", "a_ccxt", "a_python_binance", "an_sdk"]
+__all__ = [
+    "AsyncClient", "BinanceAPIException", "BinanceSocketManager", "a_ccxt", "a_python_binance", "a_spot_config",
+    "a_spot_sdk", "an_sdk",
+]  # fmt: skip
 
 PATHS = {
     "fapiPublic": "/fapi/v1", "fapiPublicV2": "/fapi/v2", "fapiPublicV3": "/fapi/v3", "fapiPrivate": "/fapi/v1",
     "fapiPrivateV2": "/fapi/v2", "fapiPrivateV3": "/fapi/v3", "sapi": "/sapi/v1",
+    "public": "/api/v3", "private": "/api/v3",
 }  # fmt: skip
 OPTIONS = {"fetchCurrencies": False, "fetchMargins": False, "fetchOpenOrders": {"warnWithoutSymbol": False}}
 
@@ -35,6 +44,12 @@ def a_config(exchange: Running, customer: Customer) -> dict[str, Any]:
         "urls": {"api": {name: exchange.url + path for name, path in PATHS.items()}},
         "options": OPTIONS,
     }
+
+
+def a_spot_config(exchange: Running, customer: Customer) -> dict[str, Any]:
+    """What ccxt's spot client is made with."""
+    spot = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}
+    return a_config(exchange, customer) | {"options": OPTIONS | spot}
 
 
 @asynccontextmanager
@@ -51,7 +66,7 @@ async def a_ccxt(exchange: Running, customer: Customer) -> AsyncIterator[Any]:
 def a_python_binance(exchange: Running, customer: Customer) -> Iterator[Any]:
     """Blocking: to be used in a thread."""
     client = Client(customer.api_key, customer.api_secret, ping=False)
-    client.FUTURES_URL = exchange.url + "/fapi"
+    client.FUTURES_URL, client.API_URL = exchange.url + "/fapi", exchange.url + "/api"
     try:
         yield client
     finally:
@@ -64,3 +79,11 @@ def an_sdk(exchange: Running, customer: Customer) -> Any:
     rest = ConfigurationRestAPI(customer.api_key, customer.api_secret, base_path=exchange.url, timeout=5000)
     streams = ConfigurationWebSocketStreams(stream_url=exchange.url.replace("http", "ws"))
     return DerivativesTradingUsdsFutures(rest, config_ws_streams=streams)
+
+
+def a_spot_sdk(exchange: Running, customer: Customer) -> Any:
+    """REST blocks: to be used in a thread. The WebSocket API is asynchronous."""
+    keys = (customer.api_key, customer.api_secret)
+    rest = ConfigurationRestAPI(*keys, base_path=exchange.url, timeout=5000)
+    socket = ConfigurationWebSocketAPI(*keys, stream_url=exchange.url.replace("http", "ws") + "/ws-api/v3")
+    return Spot(rest, config_ws_api=socket)
