@@ -90,6 +90,10 @@ class Performer:
             if isinstance(effect, Protect):
                 await self._stops.heed(work.job, error.reply)
             return _heard(judged, work)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            # an answer that is not what Binance documents: what was asked for may have been carried out
+            log.exception("answer_not_understood", execution_id=str(work.job.execution_id))
+            return Uncertain(why.answered(Reason.NO_ANSWER, None, f"an answer not understood: {error!r}"))
 
     async def _perform(self, exchange: Futures, credentials: Credentials, work: Work, effect: Performed) -> Observation:
         match effect:

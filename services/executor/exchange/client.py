@@ -147,7 +147,7 @@ class Client:
             fields = {"timestamp": str(self.now_ms())} | fields
         self._used.set()
         try:
-            return await getattr(self._ccxt, endpoint)(fields)
+            answer = await getattr(self._ccxt, endpoint)(fields)
         except Failed as error:
             reply = error.reply
             if isinstance(reply, Answer) and reply.code in (-1021, -5028):
@@ -162,6 +162,9 @@ class Client:
             # ccxt puts every network failure into classes of its own; only what aiohttp said tells them apart
             sent = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
             raise Failed(NoAnswer(sent, f"{type(error.__cause__ or error).__name__} at {endpoint}")) from error
+        if not isinstance(answer, dict | list):  # ccxt hands on what is no JSON: an answer cut off, or none
+            raise Failed(NoAnswer(sent=True, message=f"no JSON at {endpoint}"))
+        return answer
 
     async def _set_clock_again(self) -> None:
         try:
