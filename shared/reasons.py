@@ -37,6 +37,7 @@ class Reason(StrEnum):
 
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
+    OVERTAKEN = "overtaken"
     NOTHING_TO_CLOSE = "nothing_to_close"
     POSITION_ALREADY_OPEN = "position_already_open"
     OPPOSITE_POSITION_OPEN = "opposite_position_open"
@@ -102,6 +103,17 @@ CATALOGUE: dict[Reason, Explained] = {
             "The next signal is traded again; if this happens often, the bot's max_signal_age_seconds is too short.",
             "O próximo sinal será operado normalmente; se isto se repete, o max_signal_age_seconds do bot é curto "
             "demais.",
+        ),
+    ),
+    Reason.OVERTAKEN: Explained(
+        Kind.BY_RULE,
+        Words(
+            "The signal was delayed, and a later one was carried out first; nothing was opened.",
+            "O sinal atrasou e um sinal posterior foi executado antes; nada foi aberto.",
+        ),
+        Words(
+            "The later signal stands, as it would have had both come in order; there is nothing to do.",
+            "Vale o sinal posterior, como se os dois tivessem chegado em ordem; não há nada a fazer.",
         ),
     ),
     Reason.NOTHING_TO_CLOSE: Explained(

@@ -98,7 +98,8 @@ class Performer:
     async def _perform(self, exchange: Futures, credentials: Credentials, work: Work, effect: Performed) -> Observation:
         match effect:
             case Prepare(afresh):
-                return Prepared(await self._view(exchange, credentials, work.signal, work.job, afresh=afresh))
+                view = await self._view(exchange, credentials, work.signal, work.job, afresh=afresh)
+                return Prepared(view, await self._store.is_overtaken(work))
             case Place(order, intent):
                 stopped = None if order.reduce_only else await self._stops.why(work.job)
                 if stopped is not None:
@@ -186,6 +187,9 @@ class Performer:
     async def _standing(self, exchange: Futures, credentials: Credentials, signal: Signal, job: Job) -> list[Held]:
         """Our positions on the account, those that the signal may touch looked at anew."""
         known = await self._store.open_positions(job.exchange_account_id)
+        if not signal.action.is_entry and self._store.is_late(signal):
+            # a delayed exit closes what it would have closed in its time, not what was opened by signals after it
+            known = [held for held in known if held.work.signal.received_at <= signal.received_at]
         counted = signal.action.is_entry and job.config.max_concurrent_positions is not None
         standing = []
         for held in known:

@@ -163,9 +163,10 @@ class Woke:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The account was read."""
+    """The account was read. `overtaken`: we come late, and a later signal for the same was carried out before."""
 
     view: AccountView
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

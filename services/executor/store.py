@@ -21,6 +21,7 @@ from shared.db.database import Database, Transaction
 
 _STATE = TypeAdapter(State)
 # A job whose predecessor in the lane has not arrived after this long goes first: the predecessor is lost or late.
+# It may still come (senders tell again what was lost), and must then do nothing that its successor has overtaken.
 _GAP = timedelta(seconds=10)
 
 
@@ -78,12 +79,14 @@ class Store:
     async def claim_due(self, limit: int) -> list[Claimed]:
         """Take up to `limit` rows whose time has come and whose lane is theirs, for the length of the lease."""
         now = self._clock.now()
-        before, previous = executions.alias("before"), executions.alias("previous")
+        other, previous = executions.alias("other"), executions.alias("previous")
         lane = executions.c.exchange_account_id
+        is_earlier, is_new = other.c.sequence < executions.c.sequence, executions.c.version == 0
+        # what has begun goes on, also when its lost predecessor comes; whoever is new waits for all that has begun
         busy = exists().where(
-            before.c.exchange_account_id == lane,
-            before.c.sequence < executions.c.sequence,
-            before.c.finished.is_(False),
+            other.c.exchange_account_id == lane,
+            other.c.finished.is_(False),
+            or_(is_earlier & (is_new | (other.c.version > 0)), ~is_earlier & is_new & (other.c.version > 0)),
         )
         follows = exists().where(
             previous.c.exchange_account_id == lane, previous.c.sequence == executions.c.sequence - 1
@@ -110,6 +113,30 @@ class Store:
         async with self._database.transaction() as tx:
             rows = (await tx.connection.execute(claim)).all()
         return [_claimed(row) for row in rows]
+
+    def is_late(self, signal: Signal) -> bool:
+        """Whether a signal comes so late that others may have overtaken it; until then its lane keeps the order."""
+        return self._clock.now() - signal.received_at > _GAP
+
+    async def is_overtaken(self, work: Work) -> bool:
+        """Whether the subscription has begun with a later signal for the same symbol before this late one."""
+        mine, job = work.signal, work.job
+        if not self.is_late(mine):
+            return False
+        query = select(executions.c.signal, executions.c.job).where(
+            executions.c.exchange_account_id == job.exchange_account_id,
+            executions.c.version > 0,
+            executions.c.id != job.execution_id,
+            executions.c.arrived_at > mine.received_at,
+        )
+        async with self._database.transaction() as tx:
+            begun = [_work(row) for row in await tx.connection.execute(query)]
+        return any(
+            other.job.subscription_id == job.subscription_id
+            and other.signal.received_at > mine.received_at
+            and (other.signal.symbol is None or other.signal.symbol == mine.symbol)
+            for other in begun
+        )
 
     async def next_wake_at(self) -> datetime | None:
         """When the next alarm rings. What is due already but not claimed waits for its lane, not for an alarm."""
@@ -250,12 +277,14 @@ def _at_work(exchange_account_id: UUID) -> Select[tuple[UUID]]:
 
 
 def _claimed(row: Row[*tuple[Any, ...]]) -> Claimed:
-    work = Work(Signal.model_validate_json(row.signal), Job.model_validate_json(row.job))
-    return Claimed(work, _STATE.validate_json(row.state), row.version, row.arrived_at)
+    return Claimed(_work(row), _STATE.validate_json(row.state), row.version, row.arrived_at)
 
 
 def _held(row: Row[*tuple[Any, ...]]) -> Held:
     fields = {column.name: getattr(row, column.name) for column in _OPEN}
     position = Position(**fields, opened_at_ms=to_ms(row.opened_at))
-    work = Work(Signal.model_validate_json(row.signal), Job.model_validate_json(row.job))
-    return Held(position, row.subscription_id, work)
+    return Held(position, row.subscription_id, _work(row))
+
+
+def _work(row: Row[*tuple[Any, ...]]) -> Work:
+    return Work(Signal.model_validate_json(row.signal), Job.model_validate_json(row.job))

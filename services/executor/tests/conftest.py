@@ -162,6 +162,7 @@ class House:
         symbol: str | None = SYMBOL,
         age_s: float = 0,
         before: Callable[[list[UUID]], None] = lambda _ids: None,
+        lost: bool = False,
         **config: Any,
     ) -> list[UUID]:
         now = datetime.now(UTC)
@@ -195,14 +196,15 @@ class House:
         request = ExecutionRequested(id=ids.fresh(), occurred_at=now, signal=signal, jobs=tuple(jobs))
         self._requests.append(request)
         before([job.execution_id for job in jobs])
-        await self._bus.publish([Envelope.of(request)], within_s=5)
+        if not lost:
+            await self._bus.publish([Envelope.of(request)], within_s=5)
         return [job.execution_id for job in jobs]
 
     async def tell(self, message: Message) -> None:
         await self._bus.publish([Envelope.of(message)], within_s=5)
 
     async def redeliver(self) -> None:
-        """The broker delivers every message so far once more."""
+        """The broker delivers every message so far once more, those that it had lost among them."""
         await self._bus.publish([Envelope.of(request) for request in self._requests], within_s=5)
 
     @asynccontextmanager
