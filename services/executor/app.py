@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from services.executor.consume import on_jobs
 from services.executor.exchange.futures import Futures
+from services.executor.exchange.market import Market
+from services.executor.exchange.spot import Spot
 from services.executor.perform import Performer
 from services.executor.reconcile import Reconciler
 from services.executor.runner import Runner
@@ -14,7 +16,7 @@ from services.executor.timing import Timing
 from shared.bus import Bus
 from shared.bus.topology import EXECUTOR_RECEIPTS, JOBS
 from shared.clock import Clock
-from shared.contracts import Environment
+from shared.contracts import Environment, MarketType
 from shared.db.database import Database
 from shared.db.outbox import Relay, on_receipts
 from shared.sealing import Opener
@@ -47,6 +49,10 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
     )
 
 
-def open_exchanges(settings: Settings, clock: Clock) -> dict[Environment, Futures]:
-    """One exchange per environment that may be traded in."""
-    return {name: Futures(url, clock, timeout_ms=settings.call_timeout_ms) for name, url in settings.bases().items()}
+def open_exchanges(settings: Settings, clock: Clock) -> dict[tuple[Environment, MarketType], Market]:
+    """One exchange per market and environment that may be traded in."""
+    timeout_ms = settings.call_timeout_ms
+    return {
+        (environment, market): (Spot if market == "spot" else Futures)(url, clock, timeout_ms=timeout_ms)
+        for (environment, market), url in settings.bases().items()
+    }

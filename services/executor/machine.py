@@ -1,12 +1,12 @@
 """The executor's machine: what to do next for one execution, given where it stands and what was observed. Pure.
 
-Rule 1: what happens at the exchange is decided in this file, in `plan`, `placing` and `protecting`, nowhere else.
+Rule 1: what happens at the exchange is decided here, in `plan`, `placing`, `protecting`, `releasing`, nowhere else.
 Rule 2: one effect per decision, and total: no observation in any phase raises; what is not foreseen is asked about.
 Rule 3: the placement protocol.
     P1  An order's intent is committed before its request exists.
     P2  The intent's time stamp is the request's, so that the exchange itself refuses late copies.
-    P3  "Not found" counts only when asked after the request could no longer be accepted, twice, and for an entry only
-        while the position has not grown by it.
+    P3  "Not found" counts only when asked after the request could no longer be accepted, twice, and for an entry, or
+        where no exchange keeps an exit from selling too much, only while what the account holds has not moved by it.
     P4  What is not recognised is uncertain.
     P5  A new attempt has a new name and a new intent; an entry whose outcome was uncertain gets none.
 """
@@ -14,16 +14,19 @@ Rule 3: the placement protocol.
 from dataclasses import replace
 from decimal import Decimal
 
-from services.executor import placing, protecting, why
+from services.executor import placing, protecting, releasing, why
 from services.executor.orders import (
+    TRAITS,
     CancelProtection,
     MarketOrder,
+    Oco,
     Protection,
     Purpose,
+    Release,
     SetLeverage,
     SetMarginType,
     Settle,
-    close,
+    leave,
 )
 from services.executor.plan import held_by_hand, plan
 from services.executor.state import (
@@ -122,12 +125,14 @@ def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
     match step:
         case MarketOrder():
             return placing.observe(work, state, seen, now_ms, timing)
-        case Protection():
+        case Protection() | Oco():
             return protecting.observe(work, state, seen, now_ms, timing)
+        case Release():
+            return releasing.observe(state, seen, now_ms, timing)
         case SetLeverage() | SetMarginType():
             return _setting(state, seen, now_ms)
         case CancelProtection() | Settle():
-            return _tidying(state, step, seen, now_ms)
+            return _tidying(work, state, step, seen, now_ms)
 
 
 def _may_be_planned_again(state: State) -> bool:
@@ -151,20 +156,25 @@ def _setting(state: State, seen: Observation, now_ms: int) -> Decision | StepDon
             return _later(state, now_ms, asked_to_wait_ms(seen))
 
 
-def _tidying(state: State, step: CancelProtection | Settle, seen: Observation, now_ms: int) -> Decision | StepDone:
+def _tidying(
+    work: Work, state: State, step: CancelProtection | Settle, seen: Observation, now_ms: int
+) -> Decision | StepDone:
     """What comes after a close. It may fail for a while and is then left be, so that the lane goes on."""
-    rest = replace(state, steps=state.steps[1:])
+    rest, market = replace(state, steps=state.steps[1:]), work.job.config.market_type
     match step, seen:
         case Settle(position, _, _, ()), Settled():
             return StepDone(rest, (Closed(position, seen),))
         case Settle(position), Settled(reason):  # of what was left; the whole is not known
             return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
-        case Settle(position, (), CloseReason.UNWOUND, earlier), StillOpen():  # never left naked
-            again = replace(close(position, Purpose.UNWIND, CloseReason.UNWOUND), earlier_order_ids=earlier)
+        case Settle(position, (), reason, earlier), StillOpen() if (
+            reason is CloseReason.UNWOUND or TRAITS[market].locks
+        ):  # never left naked
+            purpose = Purpose.UNWIND if reason is CloseReason.UNWOUND else Purpose.EXIT
+            again = replace(leave(market, position, purpose, reason), earlier_order_ids=earlier)
             again_ms = now_ms + backoff_ms(state.attempt)
             return Decision(replace(state, steps=(again, *rest.steps), intent=None), Sleep(again_ms))
         case Settle(position, (), reason, earlier), StillOpen() if state.attempt < _TRIES_MAX + 2:
-            again = replace(close(position, Purpose.EXIT, reason), earlier_order_ids=earlier)
+            again = replace(leave(market, position, Purpose.EXIT, reason), earlier_order_ids=earlier)
             return StepDone(replace(rest, steps=(again, *rest.steps)))
         case Settle(_, (), _), StillOpen():
             failure = failed(why.caused(Reason.CLOSE_REFUSED, state.cause))
@@ -198,7 +208,7 @@ def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
     facts: tuple[Fact, ...] = done.facts
     state = replace(done.state, phase=Phase.ACTING, intent=None, tries=0, absent=0, seen=None)
     step = state.steps[0] if state.steps else None
-    if state.trade.order is not None and not state.trade.opened and not isinstance(step, Protection):
+    if state.trade.order is not None and not state.trade.opened and not isinstance(step, Protection | Oco):
         facts = (*facts, Opened(position_of(state.trade)))
         state = state.with_trade(opened=True)
     match step:
@@ -208,8 +218,10 @@ def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
             begun = placing.start(work, state, now_ms, timing)
             if isinstance(begun, StepDone):
                 return _go_on(work, StepDone(begun.state, facts), now_ms, timing)
-        case Protection():
+        case Protection() | Oco():
             begun = protecting.start(state, now_ms, timing)
+        case Release():
+            begun = releasing.start(state)
         case _:
             begun = _do(state)
     return replace(begun, facts=facts)

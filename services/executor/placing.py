@@ -27,16 +27,18 @@ from services.executor.orders import (
     MarketOrder,
     Order,
     Purpose,
+    Release,
     Settle,
     Step,
 )
 from services.executor.protecting import protections
+from services.executor.releasing import without_protections
 from services.executor.state import (
     Absent,
     Decision,
     Failure,
     Find,
-    Grown,
+    Moved,
     Observation,
     Phase,
     Place,
@@ -84,7 +86,7 @@ def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | S
 
 def is_stale(work: Work, now_ms: int) -> bool:
     """Whether an entry comes too late. Exits never do."""
-    return work.job.expires_at is not None and now_ms >= to_ms(work.job.expires_at)
+    return work.opens and work.job.expires_at is not None and now_ms >= to_ms(work.job.expires_at)
 
 
 def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
@@ -125,8 +127,17 @@ def _intent(state: State) -> Intent:
 
 def _ask(state: State) -> Decision:
     order = _order(state)
-    grown = None if order.purpose is not Purpose.ENTRY else Grown(order, _held_before(order, state.trade))
-    return Decision(state, Find(order.symbol, _intent(state).client_id, grown))
+    return Decision(state, Find(order.symbol, _intent(state).client_id, _moved(order, state.trade)))
+
+
+def _moved(order: MarketOrder, trade: Trade) -> Moved | None:
+    """What would show that the order filled although queries hide it; nothing for a close that is reduce-only."""
+    if order.before is not None:
+        # in part perhaps, or at another price, or less a fee
+        return Moved(order, order.before.total, order.quantity / 2, order.before.at_ms)
+    if order.purpose is Purpose.ENTRY:
+        return Moved(order, _held_before(order, trade), order.quantity)
+    return None
 
 
 def _held_before(entry: MarketOrder, trade: Trade) -> Decimal:
@@ -194,21 +205,39 @@ def _filled(work: Work, state: State, order: Order) -> StepDone:
             price=order.average_price,
             filled_at_ms=order.time_ms,
         )
+        if _is_dust(state.trade):
+            return _bought_dust(state)
         return StepDone(replace(state, steps=(*protections(work, step, state.trade), *rest)))
     assert step.position is not None, "an exit closes a position"
     state = state.with_trade(exit_orders=(*state.trade.exit_orders, order))
     if order.executed_quantity < step.quantity:  # the book was thin: the exchange let the remainder expire
+        before = step.before and replace(step.before, total=step.before.total - order.executed_quantity)
         remainder = replace(
             step,
             quantity=step.quantity - order.executed_quantity,
             earlier_order_ids=(*step.earlier_order_ids, order.order_id),
+            before=before,
         )
         return StepDone(replace(state, steps=(remainder, *rest)))
+    standing = () if step.is_naked else step.position.protections
     after: tuple[Step, ...] = (
-        *(CancelProtection(step.symbol, name) for _, name in step.position.protections),
+        *(CancelProtection(step.symbol, name) for _, name in standing),
         Settle(step.position, (*step.earlier_order_ids, order.order_id), step.close_reason),
     )
     return StepDone(replace(state, steps=(*rest, *after)))
+
+
+def _is_dust(trade: Trade) -> bool:
+    """Whether what a spot entry bought is so little that no order can sell it."""
+    if trade.order is None or trade.rules is None or trade.entry is None or trade.entry.spend is None:
+        return False
+    price = trade.price or trade.reference_price or Decimal(0)
+    return trade.bought < trade.rules.quantity_min or trade.bought * price < trade.rules.notional_min
+
+
+def _bought_dust(state: State) -> StepDone:
+    failure = failed(why.bought_dust(state.trade.bought))
+    return StepDone(without_entry(state).with_trade(failure=failure, opened=True))
 
 
 def _nothing_filled(work: Work, state: State, order: Order, now_ms: int) -> Decision | StepDone:
@@ -223,6 +252,8 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.ENTRY:
         return _give_up_entry(state, failure)
     assert step.position is not None, "an exit closes a position"
+    if step.is_naked:
+        return _refused_naked(work, state, refusal, now_ms)
     if refusal.why.reason in (Reason.CLOSE_REFUSED, Reason.ACCOUNT_MODE):
         # It may be flat already (without that no account changes its position mode), or orders of the customer stand
         # in the way: look before believing either.
@@ -232,6 +263,23 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.EXIT and state.tries + 1 >= _EXIT_REFUSALS_MAX:
         # The position stays open with its protections; the reversal it was part of does not happen.
         return StepDone(without_entry(replace(state, steps=state.steps[1:])).with_trade(failure=failure))
+    return _again(work, state, refusal.why, 0, now_ms)
+
+
+def _refused_naked(work: Work, state: State, refusal: Refused, now_ms: int) -> Decision | StepDone:
+    """What was released must be sold: nothing gives up but where there is nothing that could be."""
+    step, rest = _order(state), state.steps[1:]
+    assert step.position is not None, "an exit closes a position"
+    if refusal.why.reason is Reason.INSUFFICIENT_MARGIN:  # it is gone, or orders of the customer lock it
+        left = without_protections(step.position, step.quantity)
+        again = Release(left, step.purpose, step.close_reason, step.earlier_order_ids, begun=True)
+        again_ms = now_ms + backoff_ms(state.attempt)
+        return Decision(replace(state, steps=(again, *rest), intent=None), Sleep(again_ms))
+    if refusal.why.reason is Reason.BELOW_MINIMUM and step.earlier_order_ids:  # the rest is dust
+        settle = Settle(step.position, step.earlier_order_ids, step.close_reason)
+        return StepDone(replace(state, steps=(settle, *rest)))
+    if refusal.why.reason is Reason.BELOW_MINIMUM:
+        return StepDone(without_entry(replace(state, steps=rest)).with_trade(failure=failed(refusal.why)))
     return _again(work, state, refusal.why, 0, now_ms)
 
 
@@ -255,6 +303,6 @@ def without_entry(state: State) -> State:
     kept = tuple(
         step
         for step in state.steps
-        if isinstance(step, CancelProtection | Settle) or (isinstance(step, MarketOrder) and step.reduce_only)
+        if isinstance(step, CancelProtection | Release | Settle) or (isinstance(step, MarketOrder) and step.reduce_only)
     )
     return replace(state, steps=kept)

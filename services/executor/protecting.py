@@ -13,6 +13,9 @@ what is there already is answered as out of step, which is uncertain, and then i
     VERIFYING  NotStanding again          a closePosition order of the customer's is in the way: one bound to the
                                           quantity, under a new name
     any        too often, or too long     a stop-loss: close the position; a take-profit: go on without, and say so
+
+Where a protection locks the asset (spot), both are one order list under one name. What is not found is sent again only
+once its first copy can arrive no more: nothing at the exchange would keep a late one from selling the customer's own.
 """
 
 from dataclasses import replace
@@ -20,12 +23,15 @@ from decimal import Decimal
 
 from services.executor import sizing, why
 from services.executor.orders import (
+    TRAITS,
     CancelProtection,
     Intent,
     MarketOrder,
+    Oco,
     Protection,
     ProtectionReason,
     Purpose,
+    Release,
     close,
     closing_side,
 )
@@ -43,6 +49,7 @@ from services.executor.state import (
     Standing,
     State,
     StepDone,
+    Through,
     Trade,
     Uncertain,
     Unsent,
@@ -64,19 +71,21 @@ _RETRY_MS = 300
 _WAIT_MAX_MS = 2_000
 
 
-def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protection, ...]:
+def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protection | Oco, ...]:
     """The protections that the job asks for, reckoned from the fill's price.
 
     closePosition where the position is the account's only one in the symbol: the exchange takes it away with the
-    position. Beside a position of the customer's, or of several entries: bound to the quantity.
+    position. Beside a position of the customer's, or of several entries, or where it locks the asset: bound to the
+    quantity.
     """
     assert trade.order is not None, "protected is what was filled"
     basis = trade.price or trade.reference_price
     assert basis is not None, "an entry is planned with a price"
     assert trade.rules is not None, "an entry is planned with its symbol's rules"
     config, direction = work.job.config, direction_of(entry)
-    shared = trade.beside_theirs or config.max_entries_per_symbol > 1
-    quantity = trade.order.executed_quantity if shared else None
+    locks = TRAITS[config.market_type].locks
+    shared = locks or trade.beside_theirs or config.max_entries_per_symbol > 1
+    quantity = trade.bought if shared else None
 
     def protection(reason: ProtectionReason, leg: str, trigger: Decimal) -> Protection:
         name = client_order_id(work.job.execution_id, leg)
@@ -85,14 +94,16 @@ def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protectio
             reason, entry.symbol, side, entry.position_side, trigger, quantity, name, working_type, config.price_protect
         )
 
-    asked = []
+    stop = target = None
     if config.stop_loss_pct:
         trigger = sizing.stop_trigger(direction, basis, config.stop_loss_pct, trade.rules)
-        asked.append(protection(CloseReason.STOP_LOSS, "s1", trigger))
+        stop = protection(CloseReason.STOP_LOSS, "s1", trigger)
     if config.take_profit_pct:
         trigger = sizing.target_trigger(direction, basis, config.take_profit_pct, trade.rules)
-        asked.append(protection(CloseReason.TAKE_PROFIT, "t1", trigger))
-    return tuple(asked)
+        target = protection(CloseReason.TAKE_PROFIT, "t1", trigger)
+    if locks and stop and target:
+        return (Oco(stop, target, client_order_id(work.job.execution_id, "o1")),)
+    return tuple(leg for leg in (stop, target) if leg)
 
 
 def start(state: State, now_ms: int, timing: Timing) -> Decision:
@@ -105,17 +116,19 @@ def start(state: State, now_ms: int, timing: Timing) -> Decision:
 def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:  # noqa: C901 - a row per line of the table above
     """What follows for the protection that is the first step."""
     if isinstance(seen, Standing):
-        return _stands(state, seen.order_id, now_ms)
+        return _stands(state, seen, now_ms)
+    if isinstance(seen, Through):
+        return _through(work, state, seen.reason, seen.refusal)
     if isinstance(seen, Refused) and seen.why.reason is Reason.PRICE_THROUGH:
-        return _through(state, seen)
+        return _through(work, state, _protection(state).reason, seen)
     if _exhausted(state, now_ms, timing) and not isinstance(seen, Woke):
-        return _give_up(state)
+        return _give_up(work, state, seen, timing)
     match seen:
         case Woke() if state.intent is None:
             return start(state, now_ms, timing)
         case Refused() if state.phase is Phase.ACTING:
             if state.tries + 1 >= _REFUSALS_MAX:
-                return _give_up(state)
+                return _give_up(work, state, seen, timing)
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
         case Unsent(cause) if state.phase is Phase.ACTING and cause.reason is Reason.NO_POSITION_YET:
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
@@ -127,6 +140,8 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _look(state)
         case Uncertain() if state.phase is Phase.ACTING:
             return _look(state)
+        case NotStanding(asked_ms) if _locks(work) and asked_ms <= _lost_from_ms(state, timing):
+            return _retry(state, now_ms, max(_RETRY_MS, _lost_from_ms(state, timing) + 1 - now_ms))
         case NotStanding():
             if state.absent and _protection(state).quantity is None:
                 state = _bound_to_quantity(state, work)
@@ -135,15 +150,30 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _retry(state, now_ms, _RETRY_MS)
 
 
-def _protection(state: State) -> Protection:
+def _locks(work: Work) -> bool:
+    return TRAITS[work.job.config.market_type].locks
+
+
+def _protection(state: State) -> Protection | Oco:
     step = state.steps[0]
-    assert isinstance(step, Protection), "only protections are protected with"
+    assert isinstance(step, Protection | Oco), "only protections are protected with"
     return step
 
 
+def _legs(step: Protection | Oco) -> tuple[Protection, ...]:
+    return (step.stop, step.target) if isinstance(step, Oco) else (step,)
+
+
 def _look(state: State) -> Decision:
-    protection = _protection(state)
-    return Decision(replace(state, phase=Phase.VERIFYING), FindProtection(protection.symbol, protection.client_id))
+    names = (leg.client_id for leg in _legs(_protection(state)))
+    return Decision(replace(state, phase=Phase.VERIFYING), FindProtection(_protection(state).symbol, *names))
+
+
+def _lost_from_ms(state: State, timing: Timing) -> int:
+    """From when on what is not there will not come any more: its window is over, and the queries have caught up."""
+    if state.intent is None:
+        return 0
+    return state.intent.stamp_ms + state.intent.recv_window_ms + timing.lag_margin_ms
 
 
 def _retry(state: State, now_ms: int, wait_ms: int) -> Decision:
@@ -158,6 +188,7 @@ def _exhausted(state: State, now_ms: int, timing: Timing) -> bool:
 def _bound_to_quantity(state: State, work: Work) -> State:
     """The same protection as a new order for the filled quantity: the closePosition one is somebody else's."""
     protection, order = _protection(state), state.trade.order
+    assert isinstance(protection, Protection), "an order list is bound to its quantity"
     assert order is not None, "protected is what was filled"
     leg = "s2" if protection.reason is CloseReason.STOP_LOSS else "t2"
     name = client_order_id(work.job.execution_id, leg)
@@ -167,31 +198,50 @@ def _bound_to_quantity(state: State, work: Work) -> State:
     return replace(state, steps=(bound, *state.steps[1:], remains))
 
 
-def _stands(state: State, order_id: str, now_ms: int) -> StepDone:
-    protection, filled_at_ms = _protection(state), state.trade.filled_at_ms or now_ms
-    placed, state = Placed(protection, order_id), replace(state, steps=state.steps[1:])
-    if protection.reason is CloseReason.STOP_LOSS:
-        return StepDone(state.with_trade(stop=placed, naked_ms=max(0, now_ms - filled_at_ms)))
-    return StepDone(state.with_trade(target=placed))
+def _stands(state: State, standing: Standing, now_ms: int) -> StepDone:
+    step, naked_ms = _protection(state), max(0, now_ms - (state.trade.filled_at_ms or now_ms))
+    order_ids = (standing.order_id, standing.target_order_id or standing.order_id)
+    state = replace(state, steps=state.steps[1:])
+    for leg, order_id in zip(_legs(step), order_ids, strict=False):
+        if leg.reason is CloseReason.STOP_LOSS:
+            state = state.with_trade(stop=Placed(leg, order_id), naked_ms=naked_ms)
+        else:
+            state = state.with_trade(target=Placed(leg, order_id))
+    return StepDone(state)
 
 
-def _through(state: State, refusal: Refused) -> StepDone:
-    if _protection(state).reason is CloseReason.TAKE_PROFIT:
-        return _unwind(state, CloseReason.TAKE_PROFIT, None)
-    return _unwind(state, CloseReason.UNWOUND, failed(why.through_the_stop(refusal.why)))
+def _through(work: Work, state: State, reason: ProtectionReason, refusal: Refused) -> StepDone:
+    if reason is CloseReason.TAKE_PROFIT:
+        return _unwind(work, state, CloseReason.TAKE_PROFIT, None)
+    return _unwind(work, state, CloseReason.UNWOUND, failed(why.through_the_stop(refusal.why)))
 
 
-def _give_up(state: State) -> StepDone:
-    if _protection(state).reason is CloseReason.TAKE_PROFIT:
+def _give_up(work: Work, state: State, seen: Observation, timing: Timing) -> StepDone:
+    step = _protection(state)
+    if step.reason is CloseReason.TAKE_PROFIT:
         failure = failed(why.caused(Reason.TAKE_PROFIT_MISSING, state.cause))
-        return StepDone(replace(state, steps=state.steps[1:]).with_trade(failure=failure))
-    return _unwind(state, CloseReason.UNWOUND, failed(why.caused(Reason.UNPROTECTED_CLOSED, state.cause)))
+        # one that locks the asset and was unanswered may stand after all
+        remains = (CancelProtection(step.symbol, step.client_id),) if _locks(work) else ()
+        return StepDone(replace(state, steps=(*state.steps[1:], *remains)).with_trade(failure=failure))
+    failure = failed(why.caused(Reason.UNPROTECTED_CLOSED, state.cause))
+    certain = isinstance(seen, Refused | Unsent) and state.phase is Phase.ACTING
+    return _unwind(work, state, CloseReason.UNWOUND, failure, 0 if certain else _lost_from_ms(state, timing))
 
 
-def _unwind(state: State, reason: CloseReason, failure: Failure | None) -> StepDone:
-    protection, trade = _protection(state), state.trade
-    exit_order = close(position_of(trade), Purpose.UNWIND, reason)
-    rest = tuple(step for step in state.steps if not isinstance(step, Protection))
+def _unwind(work: Work, state: State, reason: CloseReason, failure: Failure | None, lost_from_ms: int = 0) -> StepDone:
+    """`lost_from_ms`: until then an unanswered protection may still arrive."""
+    step = _protection(state)
+    rest = tuple(later for later in state.steps if not isinstance(later, Protection | Oco))
+    if _locks(work):
+        names = {leg.reason: leg.client_id for leg in _legs(step)}
+        position = replace(
+            position_of(state.trade),
+            stop_client_id=names.get(CloseReason.STOP_LOSS),
+            target_client_id=names.get(CloseReason.TAKE_PROFIT),
+        )
+        release = Release(position, Purpose.UNWIND, reason, absent_from_ms=lost_from_ms)
+        return StepDone(replace(state, steps=(release, *rest)).with_trade(failure=failure))
+    exit_order = close(position_of(state.trade), Purpose.UNWIND, reason)
     # an unanswered protection may stand after all
-    steps = (exit_order, *rest, CancelProtection(protection.symbol, protection.client_id))
+    steps = (exit_order, *rest, CancelProtection(step.symbol, step.client_id))
     return StepDone(replace(state, steps=steps).with_trade(failure=failure))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from shared.contracts import Environment
+from shared.contracts import Environment, MarketType
 from shared.sealing import Opener
 from shared.settings import AmqpUrl, CommonSettings, Url, accepted_by, database_url
 
@@ -20,18 +20,23 @@ class Settings(CommonSettings):
     sealing_private_keys: Annotated[SecretStr, accepted_by(Opener)]
     binance_futures_url: Url = "https://fapi.binance.com"
     binance_testnet_futures_url: Url = "https://demo-fapi.binance.com"
+    binance_spot_url: Url = "https://api.binance.com"
+    binance_testnet_spot_url: Url = "https://demo-api.binance.com"
     paper_exchange_url: Url | None = None
     live_trading: bool = True
     call_timeout_ms: int = Field(default=5_000, ge=100, le=30_000)
     stop_entries_after_accounts: int = Field(default=3, ge=2)
 
-    def bases(self) -> dict[Environment, str]:
-        """The address of each environment that may be traded in."""
-        bases: dict[Environment, str] = {"testnet": self.binance_testnet_futures_url}
+    def bases(self) -> dict[tuple[Environment, MarketType], str]:
+        """The address of each market of each environment that may be traded in."""
+        bases: dict[tuple[Environment, MarketType], str] = {
+            ("testnet", "futures"): self.binance_testnet_futures_url,
+            ("testnet", "spot"): self.binance_testnet_spot_url,
+        }
         if self.live_trading:
-            bases["live"] = self.binance_futures_url
+            bases |= {("live", "futures"): self.binance_futures_url, ("live", "spot"): self.binance_spot_url}
         if self.paper_exchange_url is not None:
-            bases["paper"] = self.paper_exchange_url
+            bases |= {("paper", "futures"): self.paper_exchange_url, ("paper", "spot"): self.paper_exchange_url}
         return bases
 
 

@@ -9,14 +9,19 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.executor.orders import (
+    TRAITS,
     AccountView,
+    Balance,
     CancelProtection,
     Direction,
     Intent,
     MarketOrder,
+    Oco,
     Order,
     Position,
     Protection,
+    ProtectionReason,
+    Release,
     SetLeverage,
     SetMarginType,
     Settle,
@@ -24,7 +29,8 @@ from services.executor.orders import (
     SymbolRules,
 )
 from services.executor.why import Why
-from shared.contracts import CloseReason, ExecutionStatus, Job, Signal
+from shared.contracts import Action, CloseReason, ExecutionStatus, Job, Signal
+from shared.money import floor_to
 from shared.reasons import Reason
 
 
@@ -34,6 +40,13 @@ class Work:
 
     signal: Signal
     job: Job
+
+    @property
+    def opens(self) -> bool:
+        """Whether it asks for a position: what cannot be sold short is closed by a `sell`."""
+        return self.signal.action.is_entry and (
+            self.signal.action is Action.BUY or TRAITS[self.job.config.market_type].shorts
+        )
 
 
 class Phase(StrEnum):
@@ -97,6 +110,15 @@ class Trade:
     naked_ms: int | None = None
     failure: Failure | None = None
 
+    @property
+    def bought(self) -> Decimal:
+        """What the entry bought, or sold short: without the fee taken of it, rounded down to what can be closed."""
+        assert self.order is not None, "there is a quantity once an entry has filled"
+        if not self.order.fee:
+            return self.order.executed_quantity
+        assert self.rules is not None, "an entry is planned with its symbol's rules"
+        return floor_to(self.order.executed_quantity - self.order.fee, self.rules.quantity_step)
+
 
 def direction_of(entry: MarketOrder) -> Direction:
     """The direction of the position that an entry opens."""
@@ -114,7 +136,7 @@ def position_of(trade: Trade) -> Position:
         symbol=entry.symbol,
         direction=direction_of(entry),
         position_side=entry.position_side,
-        quantity=order.executed_quantity,
+        quantity=trade.bought,
         entry_price=trade.price,
         entry_order_id=order.order_id,
         opened_at_ms=order.time_ms,
@@ -185,14 +207,31 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The protection is at the exchange, or was and has triggered."""
+    """The protection is at the exchange, or was and has triggered. `target_order_id`: the second leg's of an OCO."""
 
     order_id: str
+    target_order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NotStanding:
-    """The protection is not among the exchange's open or past ones."""
+    """The protection is not among the exchange's open or past ones. `asked_ms` as in Absent."""
+
+    asked_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What became of a position's protections when they were cancelled: their orders, null where none is known.
+
+    `free` is what may be sold of the base asset, rounded down to the step; `held` its balance, and when it was read.
+    `asked_ms` is the exchange's time just before.
+    """
+
+    legs: tuple[tuple[CloseReason, Order | None], ...]
+    free: Decimal
+    held: Balance
+    asked_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +271,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Through:
+    """An order list was refused because the price is through one of its legs: which, and how it was refused."""
+
+    reason: ProtectionReason
+    refusal: Refused
+
+
+@dataclass(frozen=True, slots=True)
 class Unsent:
     """Certainly not carried out (not sent, throttled, 503 'failed', clock off): may be tried again after `wait_ms`."""
 
@@ -265,11 +312,13 @@ Observation = (
     | Absent
     | Standing
     | NotStanding
+    | Released
     | Done
     | Settled
     | StillOpen
     | Refused
     | Stopped
+    | Through
     | Unsent
     | Uncertain
 )
@@ -293,48 +342,54 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
-    """Whether the position grew by an entry: `held_before` is what the account held on its side just before, signed."""
+class Moved:
+    """Whether what the account holds moved by an order: `held_before` on its side just before it, signed.
 
-    entry: MarketOrder
+    `at_least` in the base asset. `since_ms`: when that was read, where other orders may have moved it too.
+    """
+
+    order: MarketOrder
     held_before: Decimal
+    at_least: Decimal
+    since_ms: int | None = None
 
     def by(self, held: Decimal) -> bool:
-        """Whether `held` tells that the entry filled, whatever queries of the order say."""
+        """Whether `held` tells that the order filled, whatever queries of the order say."""
         more = held - self.held_before
-        return (more if self.entry.side == "BUY" else -more) >= self.entry.quantity
+        return (more if self.order.side == "BUY" else -more) >= self.at_least
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Ask what became of a market order. One that is not found counts as absent only if nothing has `grown` by it."""
+    """Ask what became of a market order. One that is not found counts as absent only if nothing has `moved` by it."""
 
     symbol: str
     client_id: str
-    grown: Grown | None = None
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Protect:
-    """Send a stop-loss or take-profit."""
+    """Send a stop-loss or take-profit, or both as one order list."""
 
-    protection: Protection
+    protection: Protection | Oco
     intent: Intent
 
 
 @dataclass(frozen=True, slots=True)
 class FindProtection:
-    """Ask whether a protection stands."""
+    """Ask whether a protection stands. `target_client_id`: the second leg's of an OCO."""
 
     symbol: str
     client_id: str
+    target_client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
     """Perform a step that may be repeated without harm."""
 
-    step: SetMarginType | SetLeverage | CancelProtection | Settle
+    step: SetMarginType | SetLeverage | CancelProtection | Release | Settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +446,8 @@ class Decision:
     @property
     def must_be_stored(self) -> bool:
         """Whether the state must be committed before anything else happens."""
-        return bool(self.facts) or isinstance(self.effect, Place | Protect | Sleep | End)
+        releases = isinstance(self.effect, Do) and isinstance(self.effect.step, Release)
+        return bool(self.facts) or releases or isinstance(self.effect, Place | Protect | Sleep | End)
 
 
 @dataclass(frozen=True, slots=True)

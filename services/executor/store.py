@@ -16,7 +16,7 @@ from services.executor.report import Reporter
 from services.executor.state import Closed, Decision, End, Fact, Opened, Sleep, State, Work
 from services.executor.tables import executions, positions
 from shared.clock import Clock, from_ms, to_ms
-from shared.contracts import ExecutionRequested, Job, Signal
+from shared.contracts import ExecutionRequested, Job, MarketType, Signal
 from shared.db.database import Database, Transaction
 
 _STATE = TypeAdapter(State)
@@ -219,11 +219,12 @@ class Store:
                 return (await tx.connection.execute(change)).rowcount == 1
         return True
 
-    async def open_positions(self, exchange_account_id: UUID) -> list[Held]:
-        """What our subscriptions hold on an account, as far as we know."""
+    async def open_positions(self, exchange_account_id: UUID, market: MarketType) -> list[Held]:
+        """What our subscriptions hold in one market of an account, as far as we know."""
         query = _HELD.where(positions.c.exchange_account_id == exchange_account_id)
         async with self._database.transaction() as tx:
-            return [_held(row) for row in await tx.connection.execute(query)]
+            ours = [_held(row) for row in await tx.connection.execute(query)]
+        return [held for held in ours if held.work.job.config.market_type == market]
 
     async def due_positions(self, limit: int, again_after: timedelta) -> list[Held]:
         """Open positions to look at now, leased until `again_after`; none whose lane is at work on the account."""

@@ -151,11 +151,81 @@ def position_too_large(
     )
 
 
-def symbol_not_trading(symbol: str) -> Why:
-    """Not listed, or not trading now."""
+def too_little_to_sell(symbol: str, margin_usd: Decimal, enough_usd: Decimal) -> Why:
+    """A spot margin. `enough_usd`: about the one that would do."""
+    margin, enough = plain(margin_usd), plain(enough_usd)
+    return _say(
+        Reason.BELOW_MINIMUM,
+        Words(
+            f"{margin} USD is too small for {symbol}: to be sold again, after the fee and at the stop-loss, it needs a "
+            f"margin of about {enough} USD.",
+            f"{margin} USD é pouco para {symbol}: para ser vendido de volta, depois da taxa e no stop loss, é preciso "
+            f"uma margem de cerca de {enough} USD.",
+        ),
+    )
+
+
+def nothing_to_sell(symbol: str) -> Why:
+    """A sell on spot, where only what was bought can be sold."""
+    return _say(
+        Reason.NOTHING_TO_CLOSE,
+        Words(
+            f"This subscription holds no {symbol} that it bought, and spot cannot be sold short.",
+            f"Esta assinatura não tem {symbol} que ela tenha comprado, e não se vende a descoberto no spot.",
+        ),
+    )
+
+
+def no_protections(symbol: str) -> Why:
+    """A spot symbol without stop-loss, take-profit or OCO orders."""
     return _say(
         Reason.SYMBOL_NOT_TRADING,
-        Words(f"Binance USDⓈ-M Futures does not trade {symbol}.", f"A Binance USDⓈ-M Futures não negocia {symbol}."),
+        Words(
+            f"Binance Spot takes no stop-loss and take-profit orders in {symbol}, so nothing was bought.",
+            f"A Binance Spot não aceita stop loss e take profit em {symbol}; nada foi comprado.",
+        ),
+    )
+
+
+def not_in_dollars(symbol: str, quote: str) -> Why:
+    """A spot symbol whose price is not in dollars, while margins are."""
+    return _say(
+        Reason.SYMBOL_NOT_TRADING,
+        Words(
+            f"{symbol} is priced in {quote}, not in dollars as margins are, so it is not traded.",
+            f"{symbol} é cotado em {quote}, não em dólares como as margens; por isso não é operado.",
+        ),
+    )
+
+
+def too_many_protections(symbol: str, most: int) -> Why:
+    """`most`: how many stop-losses and take-profits an account may have in the symbol."""
+    return _say(
+        Reason.TOO_MANY_ORDERS,
+        Words(
+            f"An account may have {most} stop-losses and take-profits in {symbol}; nothing was bought beyond them.",
+            f"Uma conta pode ter {most} stop loss e take profit em {symbol}; nada foi comprado além disso.",
+        ),
+    )
+
+
+def bought_dust(quantity: Decimal) -> Why:
+    """`quantity` of the base asset, which no order can sell."""
+    amount = plain(quantity)
+    return _say(
+        Reason.NOT_FILLED,
+        Words(
+            f"Only {amount} was bought: too little to be protected or sold; it stays in the account.",
+            f"Só {amount} foi comprado: é pouco para ser protegido ou vendido; fica na conta.",
+        ),
+    )
+
+
+def symbol_not_trading(symbol: str, market: str = "USDⓈ-M Futures") -> Why:
+    """Not listed in the market, or not trading now."""
+    return _say(
+        Reason.SYMBOL_NOT_TRADING,
+        Words(f"Binance {market} does not trade {symbol}.", f"A Binance {market} não negocia {symbol}."),
     )
 
 

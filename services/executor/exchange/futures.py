@@ -1,25 +1,32 @@
 """Binance USDⓈ-M Futures: the calls that trading needs, for any customer."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from services.executor import profit
 from services.executor.exchange.client import Client, Failed, UnknownSymbol
 from services.executor.orders import (
     Bracket,
     CancelProtection,
+    Fill,
     Holding,
     Intent,
     MarketOrder,
+    Oco,
     Order,
+    Position,
     PositionSide,
     Protection,
     SetLeverage,
     SetMarginType,
     SymbolRules,
+    closing_side,
 )
 from services.executor.outcomes import Answer
+from services.executor.state import Moved
+from services.executor.verdict import Reading
 from shared.clock import Clock
 from shared.contracts import CloseReason, MarketType
 from shared.money import common_step, plain
@@ -116,6 +123,11 @@ class Futures:
         rows = await self._client.call("fapiPrivateV3GetPositionRisk", {"symbol": symbol}, credentials)
         return tuple((row["symbol"], row["positionSide"], Decimal(row["positionAmt"])) for row in rows)
 
+    async def held_net(self, credentials: Credentials, moved: Moved, _client_id: str) -> Decimal:
+        """What the account holds on the order's side, signed: `GET /fapi/v3/positionRisk`, weight 5."""
+        held = await self.held(credentials, moved.order.symbol)
+        return _amount(held, moved.order.symbol, moved.order.position_side)
+
     async def set_leverage(self, credentials: Credentials, step: SetLeverage) -> None:
         """`POST /fapi/v1/leverage`, weight 1."""
         await self._client.call(
@@ -153,8 +165,9 @@ class Futures:
                 raise
             return None
 
-    async def protect(self, credentials: Credentials, protection: Protection, intent: Intent) -> str:
+    async def protect(self, credentials: Credentials, protection: Protection | Oco, intent: Intent) -> tuple[str, ...]:
         """`POST /fapi/v1/algoOrder`, weight 0; the algo order's id."""
+        assert isinstance(protection, Protection), "futures have no order lists"
         kind = "STOP_MARKET" if protection.reason is CloseReason.STOP_LOSS else "TAKE_PROFIT_MARKET"
         fields = {
             "algoType": "CONDITIONAL",
@@ -172,16 +185,22 @@ class Futures:
         else:
             fields |= {"quantity": plain(protection.quantity)}
             fields |= _position_side(protection.position_side, reduce_only=True)
-        return str(
-            (await self._client.call("fapiPrivatePostAlgoOrder", fields | _stamp(intent), credentials))["algoId"]
-        )
+        row = await self._client.call("fapiPrivatePostAlgoOrder", fields | _stamp(intent), credentials)
+        return (str(row["algoId"]),)
+
+    async def standing(self, credentials: Credentials, symbol: str, *client_ids: str) -> tuple[str, ...]:
+        """The algo id of a protection that waits for its trigger or has triggered. Weight 1, and 5 where it does."""
+        [client_id] = client_ids
+        algo_id = (await self.open_protections(credentials, symbol)).get(client_id)
+        algo_id = algo_id or await self._triggered_protection(credentials, symbol, client_id)
+        return (algo_id,) if algo_id else ()
 
     async def open_protections(self, credentials: Credentials, symbol: str) -> dict[str, str]:
         """Client id → algo id of what waits for its trigger: `GET /fapi/v1/openAlgoOrders`, weight 1."""
         rows = await self._client.call("fapiPrivateGetOpenAlgoOrders", {"symbol": symbol}, credentials)
         return {row["clientAlgoId"]: str(row["algoId"]) for row in rows}
 
-    async def triggered_protection(self, credentials: Credentials, symbol: str, client_id: str) -> str | None:
+    async def _triggered_protection(self, credentials: Credentials, symbol: str, client_id: str) -> str | None:
         """The algo id of a protection that has triggered or is doing so: `GET /fapi/v1/allAlgoOrders`, weight 5."""
         rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": symbol}, credentials)
         passed = ("NEW", "TRIGGERING", "TRIGGERED", "FINISHED")
@@ -198,24 +217,60 @@ class Futures:
             if not _says(error, -2011):
                 raise
 
-    async def fired(self, credentials: Credentials, symbol: str) -> dict[str, str]:
+    async def reading(self, credentials: Credentials, position: Position, _beside: Sequence[Position]) -> Reading:
+        """What the exchange says around a position. Weight 6, and 1 more for each protection that does not stand."""
+        held, standing = await asyncio.gather(
+            self.held(credentials, position.symbol), self.open_protections(credentials, position.symbol)
+        )
+        fired = []
+        for reason, name in position.protections:
+            if name not in standing:
+                order = await self.find(credentials, position.symbol, name)
+                if order is not None:
+                    fired.append((reason, order))
+        amount = _amount(held, position.symbol, position.position_side)
+        return Reading(amount, frozenset(standing), tuple(fired))
+
+    async def fired(self, credentials: Credentials, position: Position) -> dict[str, str]:
         """Client id → order id of protections that became orders: `GET /fapi/v1/allAlgoOrders`, weight 5."""
-        rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": symbol}, credentials)
+        rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": position.symbol}, credentials)
         return {row["clientAlgoId"]: str(row["actualOrderId"]) for row in rows if row["actualOrderId"]}
 
-    async def trades_since(self, credentials: Credentials, symbol: str, since_ms: int) -> list[dict[str, Any]]:
-        """The account's fills of a symbol, oldest first: `GET /fapi/v1/userTrades`, weight 5, seven days at most."""
-        start_ms = max(since_ms, self.now_ms() - _TRADES_WINDOW_MS)
-        fields = {"symbol": symbol, "startTime": str(start_ms), "limit": "1000"}
-        rows: list[dict[str, Any]] = await self._client.call("fapiPrivateGetUserTrades", fields, credentials)
-        return rows
+    async def closing(self, credentials: Credentials, position: Position) -> list[Fill]:
+        """Fills that reduced a position: `GET /fapi/v1/userTrades`, weight 5, seven days back at most."""
+        start_ms = max(position.opened_at_ms, self.now_ms() - _TRADES_WINDOW_MS)
+        fields = {"symbol": position.symbol, "startTime": str(start_ms), "limit": "1000"}
+        rows = await self._client.call("fapiPrivateGetUserTrades", fields, credentials)
+        side = (closing_side(position.direction), position.position_side)
+        return [fill for fill in map(_fill, rows) if (fill.side, fill.position_side) == side]
 
-    async def trades(self, credentials: Credentials, symbol: str, order_id: str) -> list[dict[str, Any]]:
+    async def fills(self, credentials: Credentials, symbol: str, order_id: str) -> list[Fill]:
         """The fills of an order: `GET /fapi/v1/userTrades`, weight 5."""
-        rows: list[dict[str, Any]] = await self._client.call(
-            "fapiPrivateGetUserTrades", {"symbol": symbol, "orderId": order_id}, credentials
-        )
-        return rows
+        rows = await self._client.call("fapiPrivateGetUserTrades", {"symbol": symbol, "orderId": order_id}, credentials)
+        return [_fill(row) for row in rows]
+
+    async def earned(
+        self, position: Position, entry: Sequence[Fill], exits: Sequence[Fill]
+    ) -> tuple[Decimal, Sequence[Fill]] | None:
+        """Profit in USD before fees, and the fills whose fees are to be taken off."""
+        gross = profit.of_contracts(position.direction, entry, exits)
+        return None if gross is None else (gross, [*entry, *exits])
+
+
+def _amount(held: Sequence[tuple[str, PositionSide, Decimal]], symbol: str, position_side: PositionSide) -> Decimal:
+    return sum((amount for s, side, amount in held if (s, side) == (symbol, position_side)), Decimal(0))
+
+
+def _fill(row: Mapping[str, Any]) -> Fill:
+    return Fill(
+        order_id=str(row["orderId"]),
+        side=row["side"],
+        position_side=row["positionSide"],
+        price=Decimal(row["price"]),
+        quantity=Decimal(row["qty"]),
+        fee=Decimal(row["commission"]),
+        fee_asset=row["commissionAsset"],
+    )
 
 
 def _says(error: Failed, code: int) -> bool:

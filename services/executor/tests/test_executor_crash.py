@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from services.executor import app
-from services.executor.exchange.futures import Futures
+from services.executor.exchange.market import Market
 from services.executor.perform import Performed, Performer
 from services.executor.state import Observation, Work
 from services.executor.tests.conftest import Customer, House
@@ -47,7 +47,7 @@ def crashes(monkeypatch: pytest.MonkeyPatch) -> Crashes:
     crashes = Crashes()
 
     class Mortal(Performer):
-        async def perform(self, exchange: Futures, work: Work, effect: Performed) -> Observation:
+        async def perform(self, exchange: Market, work: Work, effect: Performed) -> Observation:
             crashes.effects[work.job.execution_id] += 1
             crashes.strike(work.job.execution_id, "before", effect)
             observation = await super().perform(exchange, work, effect)

@@ -91,13 +91,6 @@ async def test_too_little_balance_fails_with_binances_code_and_what_to_do(house:
     assert "Transfer USDT" in (done.error_message or "")
 
 
-async def test_a_spot_bots_signal_trades_nothing_on_futures(house: House) -> None:
-    customer = await house.customer()
-    done = await house.trade("buy", customer, market_type="spot")
-    assert (done.status, done.error_code) == ("skipped", "market_not_supported")
-    assert await market_orders(house, customer) == []
-
-
 async def test_an_unknown_ticker_is_named(house: House) -> None:
     customer = await house.customer()
     done = await house.trade("buy", customer, symbol="NOSUCHUSDT")

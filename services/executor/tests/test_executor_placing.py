@@ -7,6 +7,7 @@ import pytest
 
 from services.executor.orders import (
     CancelProtection,
+    Protection,
     Purpose,
     Settle,
 )
@@ -63,6 +64,7 @@ def test_a_filled_entry_is_protected() -> None:
     execution = stopping()
     assert isinstance(execution.effect, Protect)
     stop = execution.effect.protection
+    assert isinstance(stop, Protection)
     assert (stop.reason, stop.side, stop.trigger, stop.quantity) == (
         CloseReason.STOP_LOSS,
         "SELL",
@@ -116,8 +118,8 @@ def test_a_request_that_may_have_been_carried_out_is_asked_about(seen: Observati
     name = execution.effect.intent.client_id
     asked = execution.sees(seen).effect
     assert (asked.symbol, asked.client_id) == ("BTCUSDT", name)
-    assert not asked.grown.by(Decimal(0))
-    assert asked.grown.by(asked.grown.entry.quantity)
+    assert not asked.moved.by(Decimal(0))
+    assert asked.moved.by(asked.moved.order.quantity)
     assert execution.state.phase is Phase.VERIFYING
 
 

@@ -14,11 +14,11 @@ import structlog
 from prometheus_client import Counter
 
 from services.executor.exchange.client import Failed
-from services.executor.exchange.futures import Futures
+from services.executor.exchange.market import Market
 from services.executor.reconcile import Reconciler
 from services.executor.store import Held, Store
 from shared.clock import Clock
-from shared.contracts import Environment
+from shared.contracts import Environment, MarketType
 from shared.errors import Transient
 from shared.sealing import CannotOpen, Opener
 from shared.service import background
@@ -37,7 +37,7 @@ class Watcher:
 
     def __init__(
         self,
-        exchanges: Mapping[Environment, Futures],
+        exchanges: Mapping[tuple[Environment, MarketType], Market],
         opener: Opener,
         store: Store,
         reconciler: Reconciler,
@@ -64,7 +64,7 @@ class Watcher:
 
     async def _look(self, held: Held) -> None:
         job = held.work.job
-        exchange = self._exchanges.get(job.environment)
+        exchange = self._exchanges.get((job.environment, job.config.market_type))
         if exchange is None or exchange.wants_quiet:
             return
         try:
