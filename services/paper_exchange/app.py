@@ -11,10 +11,12 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.paper_exchange.controls import Controls
+from services.paper_exchange.feed import Feed, read_feed
 from services.paper_exchange.futures.model import Market
 from services.paper_exchange.futures.symbols import SYMBOLS
 from services.paper_exchange.http import Gate
 from services.paper_exchange.keyring import Keyring
+from services.paper_exchange.prices import Prices
 from services.paper_exchange.settings import Settings
 from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.spot.model import Market as SpotMarket
@@ -45,7 +47,8 @@ def build(settings: Settings, clock: Callable[[], int] = now_ms) -> web.Applicat
     gate = Gate(market, spot_market, Keyring(), hub, Followers(), clock, enforce_weight=settings.paper_enforce_weight)
     app = web.Application(client_max_size=1 << 20)
     app[GATE], app[WEBSOCKET_API] = gate, WebsocketApi(gate)
-    app.add_routes(Controls(gate).routes())
+    controls = Controls(gate)
+    app.add_routes(controls.routes())
     for root in ("/private", "/market", "/public", ""):
         for path in ("/ws", "/ws/{listen_key}", "/stream"):
             app.router.add_get(root + path, hub.serve)
@@ -58,6 +61,7 @@ def build(settings: Settings, clock: Callable[[], int] = now_ms) -> web.Applicat
     app.cleanup_ctx.append(_keep_listen_keys)
     if settings.data_dir is not None:
         app.cleanup_ctx.append(_keep_state(settings.data_dir))
+    app.cleanup_ctx.append(_play(controls.prices, read_feed(settings.paper_prices)))
     app.on_shutdown.append(_stop)
     return app
 
@@ -92,6 +96,18 @@ async def _keep_listen_keys(app: web.Application) -> AsyncIterator[None]:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _play(prices: Prices, feed: Feed | None) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Play the feed of PAPER_PRICES, and stop whichever plays at the end."""
+
+    async def play(_: web.Application) -> AsyncIterator[None]:
+        if feed is not None:
+            await prices.play(feed)
+        yield
+        await prices.stop()
+
+    return play
 
 
 def _keep_state(folder: Path) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -3,10 +3,8 @@
 Unprotected: never for the public internet.
 """
 
-import asyncio
 import json
 import secrets
-from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -15,28 +13,27 @@ from aiohttp import web
 
 from services.paper_exchange.books import read_book
 from services.paper_exchange.faults import read_fault
+from services.paper_exchange.feed import script, walk
 from services.paper_exchange.futures import render, statements
 from services.paper_exchange.futures.model import Account, Json
-from services.paper_exchange.futures.moves import move
 from services.paper_exchange.http import JSON, Gate
 from services.paper_exchange.keyring import Key
+from services.paper_exchange.prices import Prices
 from services.paper_exchange.spot import model as spot
 from services.paper_exchange.spot import render as spot_render
-from services.paper_exchange.spot.moves import settle
 from services.paper_exchange.spot.statements import balances
 from services.paper_exchange.spot.symbols import QUOTE as USDT
 
 BALANCE_DEFAULT = Decimal(10_000)  # USDT
 BALANCE_MAX = Decimal(10) ** 12
-ACCOUNTS_PER_STEP = 50  # settled at a time during a price move, so that others are served meanwhile
 
 
 class Controls:
-    """Accounts, prices and faults, set from outside."""
+    """Accounts, prices, thin books and faults, set from outside."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
-        self.moving = asyncio.Lock()
+        self.prices = Prices(gate)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths of the controls."""
@@ -45,6 +42,9 @@ class Controls:
             web.get("/paper/accounts/{api_key}", self.show_account),
             web.delete("/paper/accounts/{api_key}", self.revoke_key),
             web.put("/paper/prices/{symbol}", self.move_price),
+            web.post("/paper/feed", self.start_feed),
+            web.get("/paper/feed", self.show_feed),
+            web.delete("/paper/feed", self.stop_feed),
             web.put("/paper/books/{symbol}", self.add_book),
             web.delete("/paper/books", self.clear_books),
             web.post("/paper/faults", self.add_fault),
@@ -87,12 +87,7 @@ class Controls:
         price = _decimal(wish.get("price"), "price")
         if not 0 < price < BALANCE_MAX:
             raise _problem(422, "invalid", "price must be greater than 0")
-        async with self.moving:
-            for step, api_key in enumerate(self._move(symbol, price), 1):
-                self.gate.touch(api_key)
-                if step % ACCOUNTS_PER_STEP == 0:
-                    await asyncio.sleep(0)
-        self.gate.changed.add("")
+        await self.prices.move(symbol, price)
         return _json({"symbol": symbol, "price": f"{price:f}"})
 
     async def add_book(self, request: web.Request) -> web.Response:
@@ -109,16 +104,27 @@ class Controls:
         self.gate.market.books.books.clear()
         return _json({"books": 0})
 
-    def _move(self, symbol: str, price: Decimal) -> Iterator[str]:
-        """Move both markets and settle, one by one, the accounts concerned; the key of each is yielded."""
-        gate, now_ms = self.gate, self.gate.clock()
-        before = gate.market.prices[symbol]
-        for account in move(gate.market, symbol, price, now_ms):
-            gate.hub.publish(account)
-            yield account.api_key
-        for wallet in settle(gate.spot_market, symbol, before, now_ms):
-            gate.followers.publish(wallet)
-            yield wallet.api_key
+    async def start_feed(self, request: web.Request) -> web.Response:
+        """POST {"walk": {"seed"?, "step_ms"?, "volatility_pct"?, "symbols"?}} or {"script": [steps], "loop"?}."""
+        wish = await _read(request, {"walk", "script", "loop"})
+        if ("walk" in wish) == ("script" in wish):
+            raise _problem(422, "invalid", "a feed is either a walk or a script")
+        try:
+            feed = walk(wish["walk"]) if "walk" in wish else script(wish["script"], loop=_flag(wish, "loop"))
+        except (ValueError, TypeError) as error:
+            raise _problem(422, "invalid", str(error)) from None
+        await self.prices.play(feed)
+        return await self.show_feed(request)
+
+    async def show_feed(self, _request: web.Request) -> web.Response:
+        """GET which feed plays and how many steps it has played."""
+        prices = self.prices
+        return _json({"feed": prices.feed, "playing": prices.is_playing, "steps": prices.steps})
+
+    async def stop_feed(self, request: web.Request) -> web.Response:
+        """DELETE: prices stand where they are."""
+        await self.prices.stop()
+        return await self.show_feed(request)
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """POST one line of the fault script, see `faults`."""

@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.paper_exchange.feed import STANDING, read_feed
+
+
+def _is_feed(text: str) -> str:
+    read_feed(text)
+    return text
 
 
 class Settings(BaseSettings):
-    """`HOST`, `PORT`, `LOG_LEVEL`, `LOG_FORMAT`, `DATA_DIR`, `PAPER_ENFORCE_WEIGHT`."""
+    """`HOST`, `PORT`, `LOG_LEVEL`, `LOG_FORMAT`, `DATA_DIR`, `PAPER_ENFORCE_WEIGHT`, `PAPER_PRICES`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -20,3 +27,5 @@ class Settings(BaseSettings):
     data_dir: Path | None = None
     # Off by default: a whole demo shares one address, and would be refused at 2,400 a minute.
     paper_enforce_weight: bool = False
+    # How prices move by themselves, see `feed`: standing, walk:…, script:<file> or csv:<file>.
+    paper_prices: Annotated[str, AfterValidator(_is_feed)] = STANDING

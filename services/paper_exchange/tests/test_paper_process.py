@@ -44,7 +44,7 @@ async def until_ready(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "many"), ("PORT", "70000"), ("LOG_LEVEL", "loud"), ("PAPER_ENFORCE_WEIGHT", "often")]
+    ("name", "value"), [("PORT", "many"), ("PORT", "70000"), ("LOG_LEVEL", "loud"), ("PAPER_PRICES", "stroll")]
 )
 async def test_a_bad_variable_is_one_line_naming_it(name: str, value: str) -> None:
     process = await spawn(**{name: value})
