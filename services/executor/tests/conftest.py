@@ -81,6 +81,10 @@ class Paper:
         match = {name: options.pop(name) for name in ("method", "path", "api_key") if name in options}
         await self._call("POST", "/paper/faults", {"match": match, "kind": kind} | options)
 
+    async def book(self, symbol: str, *fills: dict[str, str], **options: Any) -> None:
+        """A thin book for the next market orders."""
+        await self._call("PUT", f"/paper/books/{symbol}", {"fills": fills} | options)
+
 
 @pytest.fixture
 async def paper() -> AsyncIterator[Paper]:

@@ -1,8 +1,10 @@
 """What is planned, from the signal and what the account holds."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +14,14 @@ from hypothesis import strategies as st
 
 from services.executor.orders import (
     AccountView,
+    Bracket,
     Direction,
     MarketOrder,
     Position,
     PositionSide,
     Purpose,
     SetLeverage,
+    SetMarginType,
     Step,
     SymbolRules,
 )
@@ -92,6 +96,8 @@ def words(planned: Plan) -> str:
     def word(step: Step) -> str:
         if isinstance(step, SetLeverage):
             return f"leverage {step.leverage}"
+        if isinstance(step, SetMarginType):
+            return step.margin_type
         assert isinstance(step, MarketOrder)
         if step.position is None:
             return step.side.lower()
@@ -102,6 +108,8 @@ def words(planned: Plan) -> str:
 
 
 OURS_LONG, OURS_SHORT = position("long"), position("short")
+HUGE = position("long", quantity=Decimal("0.050"))
+LOW = (Bracket(5, Decimal(5_000)), Bracket(4, Decimal(8_000)))
 ETH = position("long", "ETHUSDT")
 
 ENTRIES = [
@@ -137,6 +145,8 @@ ENTRIES = [
     ("buy", {}, view(by_hand="-1"), ": symbol_in_use"),
     ("sell", {}, view(OURS_LONG, by_hand="1"), "exit long: symbol_in_use"),
     ("sell", {}, view(OURS_LONG, by_hand="-0.005"), "exit long, sell"),
+    ("buy", {"when_symbol_held": "skip"}, view(by_hand="1"), ": symbol_in_use"),
+    ("buy", {"when_symbol_held": "skip"}, view(), "buy"),
     # a hedged account keeps them apart
     ("buy", {}, view(hedge=True), "buy"),
     ("sell", {}, view(hedge=True, by_hand="1"), "sell"),
@@ -160,6 +170,25 @@ ENTRIES = [
         view(OURS_LONG, lost_today_usd=Decimal(2)),
         "exit long: daily_loss_limit",
     ),
+    # what the account has set, and may set
+    ("buy", {"margin_type": "isolated"}, view(margin_type="crossed"), "isolated, buy"),
+    ("buy", {"margin_type": "isolated"}, view(), "isolated, buy"),
+    ("buy", {"margin_type": "isolated"}, view(margin_type="isolated"), "buy"),
+    ("buy", {"margin_type": "crossed"}, view(margin_type="isolated", leverage=3), "crossed, leverage 10, buy"),
+    ("buy", {}, view(margin_type="isolated"), "buy"),
+    ("sell", {"margin_type": "isolated"}, view(OURS_LONG, margin_type="crossed"), "exit long, isolated, sell"),
+    ("buy", {}, view(brackets=LOW), ": leverage_not_allowed"),
+    ("buy", {"leverage": 5}, view(brackets=LOW), "leverage 5, buy"),
+    ("buy", {"leverage": 5, "margin_usd": Decimal(1001)}, view(brackets=LOW), ": position_too_large"),
+    ("buy", {"leverage_policy": "clamp"}, view(brackets=LOW), "leverage 5, buy"),
+    ("buy", {"leverage_policy": "clamp", "margin_usd": Decimal(2000)}, view(brackets=LOW), "leverage 4, buy"),
+    # what is held on the entry's side counts, but for what a reversal closes
+    ("buy", {"leverage": 5}, view(by_hand="0.046", brackets=LOW), ": position_too_large"),
+    ("sell", {"leverage": 5}, view(HUGE, brackets=LOW), "exit long, leverage 5, sell"),
+    ("sell", {"leverage": 5}, view(hedge=True, by_hand="0.046", brackets=LOW), "leverage 5, sell"),
+    # a price at the edge leaves no room for a stop-loss
+    ("buy", {}, view(rules=replace(RULES, price_min=Decimal(100_000))), ": protection_impossible"),
+    ("buy", {"stop_loss_pct": None}, view(rules=replace(RULES, price_min=Decimal(100_000))), "buy"),
     # sizes
     ("buy", {"margin_usd": Decimal(1)}, view(), ": below_minimum"),
     ("buy", {"margin_usd": Decimal(10_000_000)}, view(), ": above_maximum"),
@@ -170,6 +199,98 @@ ENTRIES = [
 @pytest.mark.parametrize(("action", "config", "account", "expected"), ENTRIES)
 def test_an_entry_is_planned(action: str, config: dict[str, Any], account: AccountView, expected: str) -> None:
     assert words(plan(signal(Action(action)), job(**config), account)) == expected
+
+
+STATUSES: dict[str, list[tuple[dict[str, Any], AccountView]]] = {
+    "failed": [
+        ({}, view(brackets=LOW)),
+        ({"leverage": 5, "margin_usd": Decimal(1001)}, view(brackets=LOW)),
+        ({"margin_usd": Decimal(10_000_000)}, view()),
+        ({}, view(rules=replace(RULES, price_min=Decimal(100_000)))),
+    ],
+    "skipped": [({}, view(OURS_LONG)), ({}, view(by_hand="-1")), ({"margin_usd": Decimal(1)}, view())],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "config", "account"), [(status, *case) for status, cases in STATUSES.items() for case in cases]
+)
+def test_what_somebody_must_change_is_a_failure_and_what_a_rule_forbids_is_skipped(
+    status: str, config: dict[str, Any], account: AccountView
+) -> None:
+    planned = plan(signal(Action.BUY), job(**config), account)
+    assert planned.failure is not None
+    assert planned.failure.status == status
+
+
+# Every cell of what may be held, in which mode, under which policies. The first row that fits decides what a `buy`
+# does; `sell` is its mirror image. `other` is another subscription's position on either side; "" is any.
+#   ours     by hand  other  mode       on_opposite  entries  when held  -> buy
+BUYS = [
+    ("short", "", "", "", "ignore", "", "", ": opposite_position_open"),
+    ("short", "", "", "", "close", "", "", "exit short"),
+    ("short", "", "other", "", "", "", "", "exit short: symbol_in_use"),
+    ("short", "short", "", "one-way", "", "", "", "exit short: symbol_in_use"),
+    ("short", "long", "", "", "", "", "skip", "exit short: symbol_in_use"),
+    ("short", "", "", "", "", "", "", "exit short, buy"),
+    ("long", "", "", "", "", "1", "", ": position_already_open"),
+    ("", "", "other", "", "", "", "", ": symbol_in_use"),
+    ("", "short", "", "one-way", "", "", "", ": symbol_in_use"),
+    ("", "long", "", "", "", "", "skip", ": symbol_in_use"),
+    ("", "", "", "", "", "", "", "buy"),
+]
+CELLS = list(
+    product(
+        ("flat", "long", "short"),
+        ("flat", "long", "short"),
+        ("", "other long", "other short"),
+        ("one-way", "hedge"),
+        ("reverse", "close", "ignore"),
+        ("1", "2"),
+        ("share", "skip"),
+    )
+)
+MIRROR = {"long": "short", "short": "long", "buy": "sell"}
+
+
+def mirrored(text: str) -> str:
+    return re.sub(r"long|short|buy", lambda word: MIRROR[word[0]], text)
+
+
+def account_of(ours: str, by_hand: str, other: str, mode: str) -> AccountView:
+    def held(direction: str) -> Position:
+        side: PositionSide = "BOTH" if mode == "one-way" else ("LONG" if direction == "long" else "SHORT")
+        return position("long" if direction == "long" else "short", side=side)
+
+    own = () if ours == "flat" else (held(ours),)
+    others = () if not other else (held(other.removeprefix("other ")),)
+    return view(
+        *own, others=others, hedge=mode == "hedge", by_hand={"flat": "0", "long": "0.003", "short": "-0.003"}[by_hand]
+    )
+
+
+def test_a_buy_does_in_every_cell_what_the_first_fitting_row_says_and_a_sell_the_mirror_image() -> None:
+    used = set()
+    for ours, by_hand, other, mode, on_opposite, entries, when_held in CELLS:
+        asked = {"on_opposite": on_opposite, "max_entries_per_symbol": int(entries), "when_symbol_held": when_held}
+        cell = (ours, by_hand, other, mode, on_opposite, entries, when_held)
+        row = next(row for row in BUYS if all(is_.startswith(said) for said, is_ in zip(row, cell, strict=False)))
+        used.add(row)
+        done = words(plan(signal(Action.BUY), job(**asked), account_of(ours, by_hand, other, mode)))
+        assert done == row[-1], cell
+        mirror = account_of(mirrored(ours), mirrored(by_hand), mirrored(other), mode)
+        done = words(plan(signal(Action.SELL), job(**asked), mirror))
+        assert done == mirrored(row[-1]), cell
+    assert used == set(BUYS)
+
+
+def test_a_close_closes_in_every_cell_our_own_position_and_nothing_else() -> None:
+    for ours, by_hand, other, mode, on_opposite, entries, when_held in CELLS:
+        asked = {"on_opposite": on_opposite, "max_entries_per_symbol": int(entries), "when_symbol_held": when_held}
+        account = account_of(ours, by_hand, other, mode)
+        for action in (Action.CLOSE, Action.CLOSE_ALL):
+            done = words(plan(signal(action), job(**asked), account))
+            assert done == (": nothing_to_close" if ours == "flat" else f"exit {ours}")
 
 
 CLOSES = [
