@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from services.executor import tables
 from services.executor.app import build
 from services.executor.settings import Settings
+from services.executor.store import Store
 from services.executor.timing import Timing
 from services.executor.watcher.app import build as build_watcher
 from services.paper_exchange.app import build as build_paper_exchange
@@ -163,12 +164,26 @@ class House:
         self,
         action: str,
         *customers: Customer,
-        symbol: str | None = SYMBOL,
-        age_s: float = 0,
         before: Callable[[list[UUID]], None] = lambda _ids: None,
         lost: bool = False,
-        **config: Any,
+        **options: Any,
     ) -> list[UUID]:
+        request = self._request(action, *customers, **options)
+        self._requests.append(request)
+        before([job.execution_id for job in request.jobs])
+        if not lost:
+            await self._bus.publish([Envelope.of(request)], within_s=5)
+        return [job.execution_id for job in request.jobs]
+
+    async def store(self, action: str, customer: Customer) -> UUID:
+        """A job as it lies in the database, whoever is there to take it."""
+        request = self._request(action, customer)
+        await Store(self._database, SystemClock(), timedelta(0)).add_jobs([request])
+        return request.jobs[0].execution_id
+
+    def _request(
+        self, action: str, *customers: Customer, symbol: str | None = SYMBOL, age_s: float = 0, **config: Any
+    ) -> ExecutionRequested:
         now = datetime.now(UTC)
         signal = Signal(
             signal_id=ids.fresh(),
@@ -197,12 +212,7 @@ class House:
                     expires_at=now + timedelta(seconds=60 - age_s) if signal.action.is_entry else None,
                 )
             )
-        request = ExecutionRequested(id=ids.fresh(), occurred_at=now, signal=signal, jobs=tuple(jobs))
-        self._requests.append(request)
-        before([job.execution_id for job in jobs])
-        if not lost:
-            await self._bus.publish([Envelope.of(request)], within_s=5)
-        return [job.execution_id for job in jobs]
+        return ExecutionRequested(id=ids.fresh(), occurred_at=now, signal=signal, jobs=tuple(jobs))
 
     async def tell(self, message: Message) -> None:
         await self._bus.publish([Envelope.of(message)], within_s=5)
@@ -247,7 +257,8 @@ class House:
 
 
 @pytest.fixture
-async def house(paper: Paper, make_database: Callable[[str], Database]) -> AsyncIterator[House]:
+async def idle_house(paper: Paper, make_database: Callable[[str], Database]) -> AsyncIterator[House]:
+    """A house whose executors are yet to be started."""
     database = make_database(tables.SCHEMA)
     await migrate.upgrade(database, "executor")
     bus = InProcessBus()
@@ -259,5 +270,11 @@ async def house(paper: Paper, make_database: Callable[[str], Database]) -> Async
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(bus.running())
         await stack.enter_async_context(bus.consuming(LEDGER, hear))
-        await house.start(stack)
         yield house
+
+
+@pytest.fixture
+async def house(idle_house: House) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        await idle_house.start(stack)
+        yield idle_house
