@@ -17,6 +17,7 @@ from decimal import Decimal
 from services.executor import placing, protecting, releasing, why
 from services.executor.orders import (
     TRAITS,
+    AskPrice,
     CancelProtection,
     MarketOrder,
     Oco,
@@ -36,6 +37,7 @@ from services.executor.state import (
     Done,
     End,
     Fact,
+    Find,
     Finished,
     Observation,
     Opened,
@@ -43,6 +45,7 @@ from services.executor.state import (
     Prepare,
     Prepared,
     Refused,
+    Seen,
     Settled,
     Sleep,
     State,
@@ -62,6 +65,8 @@ from shared.contracts import CloseReason
 from shared.reasons import Reason
 
 _TRIES_MAX = 3
+_EXIT_TRIES_MAX = 5  # what must be closed is not given up because one look at the account was refused
+_PRICE_TRIES_MAX = 4
 _CANCEL_TRIES_MAX = 12  # some three minutes: left behind, one bound to a quantity may later close what is not ours
 
 
@@ -106,9 +111,9 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
                 failure=planned.failure,
             )
             return StepDone(replace(state, steps=planned.steps))
-        case Refused():
+        case Refused() if work.signal.action.is_entry or state.tries + 1 >= _EXIT_TRIES_MAX:
             return StepDone(replace(state, steps=()).with_trade(failure=failed(seen.why)))
-        case Unsent() | Uncertain():
+        case Refused() | Unsent() | Uncertain():
             wait_ms = max(backoff_ms(state.tries), asked_to_wait_ms(seen))
             return Decision(replace(state, phase=Phase.PREPARING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
         case _ if placing.is_stale(work, now_ms):
@@ -131,6 +136,8 @@ def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
             return releasing.observe(state, seen, now_ms, timing)
         case SetLeverage() | SetMarginType():
             return _setting(state, seen, now_ms)
+        case AskPrice():
+            return _asking_price(state, step, seen, now_ms)
         case CancelProtection() | Settle():
             return _tidying(work, state, step, seen, now_ms)
 
@@ -154,6 +161,24 @@ def _setting(state: State, seen: Observation, now_ms: int) -> Decision | StepDon
             return StepDone(placing.without_entry(state).with_trade(failure=failure))
         case _:
             return _later(state, now_ms, asked_to_wait_ms(seen))
+
+
+def _asking_price(state: State, step: AskPrice, seen: Observation, now_ms: int) -> Decision | StepDone:
+    """The position is protected by now; its record can wait some seconds for the price, but not for ever."""
+    rest = replace(state, steps=state.steps[1:])
+    match seen:
+        case Seen(order) if order.average_price is not None:
+            return StepDone(rest.with_trade(price=order.average_price))
+        case Woke():
+            return _ask_price(state, step)
+        case _ if state.tries + 1 >= _PRICE_TRIES_MAX:
+            return StepDone(rest)
+        case _:
+            return _later(state, now_ms, asked_to_wait_ms(seen))
+
+
+def _ask_price(state: State, step: AskPrice) -> Decision:
+    return Decision(replace(state, phase=Phase.ACTING), Find(step.symbol, step.entry_client_id))
 
 
 def _tidying(
@@ -208,7 +233,7 @@ def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
     facts: tuple[Fact, ...] = done.facts
     state = replace(done.state, phase=Phase.ACTING, intent=None, tries=0, absent=0, seen=None)
     step = state.steps[0] if state.steps else None
-    if state.trade.order is not None and not state.trade.opened and not isinstance(step, Protection | Oco):
+    if state.trade.order is not None and not state.trade.opened and not isinstance(step, Protection | Oco | AskPrice):
         facts = (*facts, Opened(position_of(state.trade)))
         state = state.with_trade(opened=True)
     match step:
@@ -222,6 +247,8 @@ def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
             begun = protecting.start(state, now_ms, timing)
         case Release():
             begun = releasing.start(state)
+        case AskPrice():
+            begun = _ask_price(state, step)
         case _:
             begun = _do(state)
     return replace(begun, facts=facts)

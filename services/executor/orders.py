@@ -304,7 +304,17 @@ class Settle:
     earlier_order_ids: tuple[str, ...] = ()
 
 
-Step = SetMarginType | SetLeverage | MarketOrder | Protection | Oco | Release | CancelProtection | Settle
+@dataclass(frozen=True, slots=True)
+class AskPrice:
+    """Ask once more at what price the entry filled, where that was not told before it had to be protected."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, which tells steps apart by their fields
+
+    symbol: str
+    entry_client_id: str
+
+
+Step = SetMarginType | SetLeverage | MarketOrder | Protection | Oco | AskPrice | Release | CancelProtection | Settle
 
 
 @dataclass(frozen=True, slots=True)

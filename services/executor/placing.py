@@ -14,7 +14,7 @@ VERIFYING  Absent, in time, twice    an entry was not placed; an exit or unwind 
 VERIFYING  Absent, but seen before   ask again: what was acknowledged has arrived, whatever a query says
 VERIFYING  anything else             ask again; after a quarter of an hour NEEDS_ATTENTION, asking on
 PRICING    Seen final with its price filled
-PRICING    anything else             ask again; after a few seconds go on without the price
+PRICING    anything else             ask again; after a few seconds protect without the price, and ask once more after
 """
 
 from dataclasses import replace
@@ -22,6 +22,7 @@ from decimal import Decimal
 
 from services.executor import why
 from services.executor.orders import (
+    AskPrice,
     CancelProtection,
     Intent,
     MarketOrder,
@@ -207,7 +208,10 @@ def _filled(work: Work, state: State, order: Order) -> StepDone:
         )
         if _is_dust(state.trade):
             return _bought_dust(state)
-        return StepDone(replace(state, steps=(*protections(work, step, state.trade), *rest)))
+        asking: tuple[Step, ...] = ()
+        if order.average_price is None and state.intent is not None:
+            asking = (AskPrice(step.symbol, state.intent.client_id),)
+        return StepDone(replace(state, steps=(*protections(work, step, state.trade), *asking, *rest)))
     assert step.position is not None, "an exit closes a position"
     state = state.with_trade(exit_orders=(*state.trade.exit_orders, order))
     if order.executed_quantity < step.quantity:  # the book was thin: the exchange let the remainder expire

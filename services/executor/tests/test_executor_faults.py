@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.tests.conftest import Customer, House
+from services.executor.tests.conftest import PRICE, Customer, House
 from services.executor.tests.test_executor_flow import amount, market_orders, triggers
 
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
@@ -152,4 +152,21 @@ async def test_a_close_behind_a_stuck_buy_comes_after_it(house: House) -> None:
     [close] = await house.signal("close", customer)
     done = await asyncio.gather(house.finished(buy), house.finished(close))
     assert [one.status for one in done] == ["success", "success"]
+    assert await amount(house, customer) == 0
+
+
+async def test_a_price_that_is_told_too_late_to_protect_by_is_still_told_in_the_record(house: House) -> None:
+    customer, done = await trade_with(house, "timeout_before", ORDER, "GET", times=8)
+    assert (done.status, done.executed_price) == ("success", PRICE)
+    assert [opened.entry_price for opened in house.opened()] == [PRICE]
+    await assert_protected_or_flat(house, customer)
+
+
+@pytest.mark.parametrize("path", ["/fapi/v3/positionRisk", "/fapi/v1/openAlgoOrders"])
+async def test_a_close_is_not_given_up_because_a_look_at_the_account_was_refused(house: House, path: str) -> None:
+    customer = await house.customer()
+    await house.trade("buy", customer)
+    await house.paper.fault("error", code=-2015, path=path, method="GET", api_key=customer.api_key, times=3)
+    done = await house.trade("close", customer)
+    assert (done.status, done.error_code) == ("success", None)
     assert await amount(house, customer) == 0
