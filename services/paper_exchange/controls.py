@@ -16,6 +16,7 @@ from services.paper_exchange.faults import read_fault
 from services.paper_exchange.feed import script, walk
 from services.paper_exchange.futures import render, statements
 from services.paper_exchange.futures.model import Account, Json
+from services.paper_exchange.futures.symbols import STATUSES
 from services.paper_exchange.http import JSON, Gate
 from services.paper_exchange.keyring import Key
 from services.paper_exchange.prices import Prices
@@ -42,6 +43,7 @@ class Controls:
             web.get("/paper/accounts/{api_key}", self.show_account),
             web.delete("/paper/accounts/{api_key}", self.revoke_key),
             web.put("/paper/prices/{symbol}", self.move_price),
+            web.put("/paper/symbols/{symbol}", self.set_status),
             web.post("/paper/feed", self.start_feed),
             web.get("/paper/feed", self.show_feed),
             web.delete("/paper/feed", self.stop_feed),
@@ -89,6 +91,14 @@ class Controls:
             raise _problem(422, "invalid", "price must be greater than 0")
         await self.prices.move(symbol, price)
         return _json({"symbol": symbol, "price": f"{price:f}"})
+
+    async def set_status(self, request: web.Request) -> web.Response:
+        """PUT {"status"}: whether a futures symbol trades; it is back at TRADING after a restart."""
+        symbol, wish = self._symbol(request), await _read(request, {"status"})
+        if wish.get("status") not in STATUSES:
+            raise _problem(422, "invalid", f"status must be one of {', '.join(STATUSES)}")
+        self.gate.market.statuses[symbol] = wish["status"]
+        return _json({"symbol": symbol, "status": wish["status"]})
 
     async def add_book(self, request: web.Request) -> web.Response:
         """PUT how the next market orders of a symbol fill, see `books`."""

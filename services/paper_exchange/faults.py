@@ -4,10 +4,12 @@ Kinds, told by what the exchange does and what the client sees:
 
 - `timeout_before`    never sees the request, never answers
 - `timeout_after`     carries the request out, never answers
+- `drop_before`       never sees the request, cuts the connection at once
+- `drop_after`        carries the request out, cuts the connection at once
 - `late`              holds the request for `latency_ms`, then carries it out, never answers
 - `http_503_unknown`  carries the request out, answers 503 "Unknown error, please check your request …"
 - `http_503_failed`   refuses, answers 503 "Service Unavailable."
-- `http_502`          refuses, answers 502 with a page of HTML from the machine in front
+- `http_403`, `http_502`, `http_504`: refuses, answers with a page of HTML from the machine in front
 - `http_408`          refuses, answers 408 with -1007
 - `http_429`          refuses, answers 429 with -1003
 - `http_418`          refuses, answers 418 with -1003 "banned until", `retry_after_s` from now (120 by default)
@@ -21,6 +23,7 @@ Conditions do not spoil an answer; they hold beside whatever else meets the requ
 
 - `read_lag`          a GET is answered as the account stood `latency_ms` ago (prices are today's)
 - `gte_lag`           closePosition is refused with -4509 until the position is `latency_ms` old
+- `strict_ids`        a clientAlgoId that was ever used is -4116, as was seen once on the real exchange
 - `clock_skew`        the server's clock is off by `skew_ms` for this request: -1021, and what GET time tells
 - `engine_skew`       only the matching engine's clock is: -5028
 - `events_lost`, `events_twice`, `events_late` (by `latency_ms`): what becomes of an event of a user stream
@@ -33,15 +36,17 @@ from services.paper_exchange.errors import BANNED, FAILED_503, UNKNOWN_503, Refu
 from services.paper_exchange.history import LAG_MS_MAX
 from services.paper_exchange.limits import WEIGHT_PER_MINUTE
 
-ANSWERS = {"http_503_unknown": 503, "http_503_failed": 503, "http_502": 502, "http_408": 408}
-ANSWERS |= {"http_429": 429, "http_418": 418}
-NEVER_ANSWERS = frozenset({"timeout_before", "timeout_after", "late"})
+PAGES = {"http_403": "403 Forbidden", "http_502": "502 Bad Gateway", "http_504": "504 Gateway Time-out"}
+ANSWERS = {"http_503_unknown": 503, "http_503_failed": 503, "http_408": 408, "http_429": 429, "http_418": 418}
+ANSWERS |= {kind: int(title[:3]) for kind, title in PAGES.items()}
+DROPS = frozenset({"drop_before", "drop_after"})
+NEVER_ANSWERS = frozenset({"timeout_before", "timeout_after", "late"}) | DROPS
 EVENT_KINDS = frozenset({"events_lost", "events_twice", "events_late"})
-CONDITIONS = frozenset({"read_lag", "gte_lag", "clock_skew", "engine_skew"}) | EVENT_KINDS
+CONDITIONS = frozenset({"read_lag", "gte_lag", "strict_ids", "clock_skew", "engine_skew"}) | EVENT_KINDS
 KINDS = frozenset(ANSWERS) | NEVER_ANSWERS | {"error", "overload", "latency"} | CONDITIONS
 NEED_LATENCY = frozenset({"latency", "late", "read_lag", "gte_lag", "events_late"})
-EXECUTES = frozenset({"timeout_after", "late", "http_503_unknown", "latency"})
-HTML_502 = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\r\n"
+EXECUTES = frozenset({"timeout_after", "drop_after", "late", "http_503_unknown", "latency"})
+PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\r\n"
 BAN_S_DEFAULT = 120  # General Info: a ban lasts from 2 minutes to 3 days
 NEW_ORDERS = frozenset({"/fapi/v1/order", "/fapi/v1/batchOrders", "/fapi/v1/order/test"})
 NUMBERS = ("code", "times", "latency_ms", "retry_after_s", "skew_ms")
@@ -96,8 +101,8 @@ class Fault:
                 return 429, Refused(-1003, WEIGHT_PER_MINUTE).body, headers
             case "http_408":
                 return 408, Refused(-1007).body, headers
-            case "http_502":
-                return 502, HTML_502, headers
+            case "http_403" | "http_502" | "http_504":
+                return ANSWERS[self.kind], PAGE.format(PAGES[self.kind]), headers
         return 503, {"msg": UNKNOWN_503 if self.kind == "http_503_unknown" else FAILED_503}, headers
 
 
@@ -162,7 +167,7 @@ def read_fault(document: dict[str, Any]) -> Fault:
     executed, message = document.get("executed"), document.get("message")
     if executed not in (None, True, False):
         raise ValueError("executed must be true or false")
-    if executed is False and kind in ("latency", "late", "timeout_after"):
+    if executed is False and kind in ("latency", "late", "timeout_after", "drop_after"):
         raise ValueError(f"kind {kind} is about a request that is carried out")
     method = match.get("method")
     return Fault(

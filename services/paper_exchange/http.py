@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
-from services.paper_exchange.faults import NEVER_ANSWERS, Fault
+from services.paper_exchange.faults import DROPS, NEVER_ANSWERS, Fault
 from services.paper_exchange.futures.model import Market
 from services.paper_exchange.history import History
 from services.paper_exchange.keyring import Key, Keyring
@@ -170,7 +170,8 @@ class Gate:
             past = self.history.as_of(f"{asked.path.split('/')[1]} {key.api_key}", self.clock() - lag_ms)
             return replace(call, account=past) if lag_ms and past is not None else call
         if (asked.method, asked.path) == ("POST", "/fapi/v1/algoOrder"):
-            return replace(call, gte_lag_ms=self._condition("gte_lag", asked).latency_ms)
+            is_strict = self._condition("strict_ids", asked) is not NO_FAULT
+            return replace(call, gte_lag_ms=self._condition("gte_lag", asked).latency_ms, strict_ids=is_strict)
         return call
 
     async def _spoil(self, request: web.Request, fault: Fault, answer: Answer) -> Answer:
@@ -181,7 +182,8 @@ class Gate:
             return answer
         if fault.kind not in NEVER_ANSWERS:
             return fault.answer(request.remote or "", self.clock())
-        await self._pause(request, SILENCE_MS_MAX)
+        if fault.kind not in DROPS:
+            await self._pause(request, SILENCE_MS_MAX)
         if request.transport is not None:
             request.transport.abort()
         return 408, {}, {}

@@ -9,7 +9,8 @@ from decimal import Decimal
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.futures import events
 from services.paper_exchange.futures.fills import end_algo
-from services.paper_exchange.futures.matching import admit, execute
+from services.paper_exchange.futures.margin import is_hedge_close
+from services.paper_exchange.futures.matching import admit, check_status, execute
 from services.paper_exchange.futures.model import ZERO, Account, Algo, Market, Order
 from services.paper_exchange.futures.rules import LIMIT_ALGO_TYPES, read_algo
 from services.paper_exchange.futures.symbols import OPEN_ALGOS_MAX
@@ -18,16 +19,19 @@ from services.paper_exchange.signing import Params, whole
 FIRST_ALGO_ID = 4_000_000_000_000_000
 
 
-def place(market: Market, account: Account, params: Params, now_ms: int, *, gte_lag_ms: int = 0) -> Algo:
+def place(
+    market: Market, account: Account, params: Params, now_ms: int, *, gte_lag_ms: int = 0, strict_ids: bool = False
+) -> Algo:
     """Accept a conditional order; else Refused (-4116, -4045, -4509, -4130, -2021, or a rule of its fields).
 
-    A position younger than `gte_lag_ms` is not yet known here.
+    A position younger than `gte_lag_ms` is not yet known here; with `strict_ids` an id is never free again.
     """
     new_id = FIRST_ALGO_ID + market.next_id()
     algo = read_algo(params, hedge_mode=account.hedge_mode, new_id=new_id, now_ms=now_ms)
     namesake = account.algo_by_client_id.get(algo.client_id)
-    if namesake is not None and namesake.id in account.open_algos:
+    if namesake is not None and (strict_ids or namesake.id in account.open_algos):
         raise Refused(-4116)
+    check_status(market, algo.symbol, reduces=algo.reduce_only or is_hedge_close(algo))
     if len(account.open_algos) >= OPEN_ALGOS_MAX:
         raise Refused(-4045)
     if algo.close_position:

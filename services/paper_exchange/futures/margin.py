@@ -7,7 +7,7 @@ Source: developers.binance.com, USDⓈ-M Futures, "Account Information V3"; bina
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.paper_exchange.futures.model import ZERO, Account, Market, Order, Position
+from services.paper_exchange.futures.model import ZERO, Account, Algo, Market, Order, Position
 from services.paper_exchange.futures.symbols import SYMBOLS
 
 
@@ -71,7 +71,7 @@ def opens(position: Position, order: Order) -> Decimal:
     return max(ZERO, abs(signed) - abs(position.amount))
 
 
-def is_hedge_close(order: Order) -> bool:
+def is_hedge_close(order: Order | Algo) -> bool:
     """Whether an order of hedge mode can only reduce: SELL + LONG, BUY + SHORT."""
     return (order.position_side, order.side) in (("LONG", "SELL"), ("SHORT", "BUY"))
 

@@ -15,7 +15,7 @@ from services.paper_exchange.futures.fills import end_order, fill
 from services.paper_exchange.futures.margin import initial, is_hedge_close, margins, opens
 from services.paper_exchange.futures.model import ZERO, Account, Market, Order
 from services.paper_exchange.futures.rules import check_notional, check_percent_price, read_order
-from services.paper_exchange.futures.symbols import MARKET_TAKE_BOUND, OPEN_ORDERS_MAX, SYMBOLS, TAKER_FEE
+from services.paper_exchange.futures.symbols import MARKET_TAKE_BOUND, OPEN_ORDERS_MAX, SYMBOLS, TAKER_FEE, TRADING
 from services.paper_exchange.signing import Params, whole
 
 NOT_FILLED = "9"  # expiry reason "the market order is not completely filled"
@@ -35,8 +35,10 @@ def check(market: Market, account: Account, params: Params, now_ms: int) -> Orde
     if namesake is not None and namesake.status == "NEW":
         raise Refused(-4116)
     symbol, mark = SYMBOLS[order.symbol], market.prices[order.symbol]
+    reduces = order.reduce_only or is_hedge_close(order)
+    check_status(market, order.symbol, reduces=reduces)
     check_percent_price(symbol, order, mark)
-    if not (order.reduce_only or is_hedge_close(order)):
+    if not reduces:
         check_notional(symbol, order, mark)
     admit(market, account, order)
     return order
@@ -54,7 +56,7 @@ def admit(market: Market, account: Account, order: Order) -> None:
         raise Refused(-5022)
     if order.time_in_force == "FOK" and not crosses:
         raise Refused(-5021)
-    if not crosses and sum(other.symbol == order.symbol for other in account.open_orders.values()) >= OPEN_ORDERS_MAX:
+    if not crosses and _resting_count(account, order.symbol) >= OPEN_ORDERS_MAX:
         raise Refused(-2025)
     _check_best_price(market, account, order)
 
@@ -156,6 +158,21 @@ def _check_best_price(market: Market, account: Account, order: Order) -> None:
     if book and best and _is_out_of_bound(best[0], market.prices[order.symbol]):
         market.books.use(book)
         raise Refused(-4131)
+
+
+def check_status(market: Market, symbol: str, *, reduces: bool) -> None:
+    """A symbol that does not trade takes nothing where it is closed (-4141), else only what reduces (-4140)."""
+    status = market.statuses.get(symbol, TRADING)
+    if status == "CLOSE":
+        raise Refused(-4141)
+    if status != TRADING and not reduces:
+        raise Refused(-4140)
+
+
+def _resting_count(account: Account, symbol: str) -> int:
+    """What MAX_NUM_ORDERS counts: open orders of a symbol, conditional ones too ("Common Definition")."""
+    symbols = [order.symbol for order in account.open_orders.values()]
+    return (symbols + [algo.symbol for algo in account.open_algos.values()]).count(symbol)
 
 
 def _book(market: Market, account: Account, order: Order) -> Book | None:

@@ -193,6 +193,7 @@ class Market:
         self.accounts: dict[str, Account] = {}
         self.last_id = first_id
         self.books = Books()
+        self.statuses: dict[str, str] = {}  # of symbols that do not trade
         # Accounts that a price move may concern, by symbol; left lazily, when a move finds them idle.
         self.watching: dict[str, dict[str, Account]] = {symbol: {} for symbol in prices}
 

@@ -17,6 +17,7 @@ from services.paper_exchange.futures.symbols import (
     ORDER_TYPES,
     SYMBOLS,
     TIMES_IN_FORCE,
+    TRADING,
     Symbol,
 )
 from services.paper_exchange.limits import ORDERS_PER_10_SECONDS, ORDERS_PER_MINUTE, WEIGHT_PER_MINUTE
@@ -34,7 +35,7 @@ WEIGHT_LIMIT: Json = {
 }
 
 
-def exchange_info(now_ms: int) -> Json:
+def exchange_info(market: Market, now_ms: int) -> Json:
     """GET /fapi/v1/exchangeInfo."""
     assets = [MARGIN_ASSET, *(symbol.base for symbol in SYMBOLS.values())]
     return {
@@ -46,7 +47,7 @@ def exchange_info(now_ms: int) -> Json:
         "assets": [
             {"asset": asset, "marginAvailable": asset == MARGIN_ASSET, "autoAssetExchange": "0"} for asset in assets
         ],
-        "symbols": [_symbol(symbol) for symbol in SYMBOLS.values()],
+        "symbols": [_symbol(symbol, market.statuses.get(symbol.name, TRADING)) for symbol in SYMBOLS.values()],
     }
 
 
@@ -105,14 +106,14 @@ def _json_number(number: Decimal) -> orjson.Fragment:
     return orjson.Fragment(plain(number))
 
 
-def _symbol(symbol: Symbol) -> Json:
+def _symbol(symbol: Symbol, status: str) -> Json:
     return {
         "symbol": symbol.name,
         "pair": symbol.name,
         "contractType": "PERPETUAL",
         "deliveryDate": 4133404800000,
         "onboardDate": 1569398400000,
-        "status": "TRADING",
+        "status": status,
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": symbol.base,

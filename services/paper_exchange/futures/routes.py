@@ -27,7 +27,8 @@ BATCH_MAX, CANCEL_BATCH_MAX = 5, 10
 class Call:
     """One request that passed the gate. Public endpoints get an empty account and key.
 
-    `gte_lag_ms`: how old a position must be before the Algo Service knows of it.
+    `gte_lag_ms`: how old a position must be before the Algo Service knows of it; `strict_ids`: a clientAlgoId is never
+    free again.
     """
 
     market: Market
@@ -36,6 +37,7 @@ class Call:
     params: Params
     now_ms: int
     gte_lag_ms: int = 0
+    strict_ids: bool = False
 
     @property
     def symbol(self) -> str:
@@ -128,7 +130,14 @@ def _all_orders(call: Call) -> list[Json]:
 
 
 def _place_algo(call: Call) -> Json:
-    placed = algo.place(call.market, call.account, call.params, call.now_ms, gte_lag_ms=call.gte_lag_ms)
+    placed = algo.place(
+        call.market,
+        call.account,
+        call.params,
+        call.now_ms,
+        gte_lag_ms=call.gte_lag_ms,
+        strict_ids=call.strict_ids,
+    )
     return render.algo_placed(placed)
 
 
@@ -244,7 +253,7 @@ def _open_to_all(answer: Callable[[Call], Any], weight: int = 1, weight_all: int
 ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/fapi/v1/ping"): _open_to_all(lambda _: {}),
     ("GET", "/fapi/v1/time"): _open_to_all(lambda call: {"serverTime": call.now_ms}),
-    ("GET", "/fapi/v1/exchangeInfo"): _open_to_all(lambda call: public.exchange_info(call.now_ms)),
+    ("GET", "/fapi/v1/exchangeInfo"): _open_to_all(lambda call: public.exchange_info(call.market, call.now_ms)),
     ("GET", "/fapi/v1/premiumIndex"): _open_to_all(_per_symbol(public.premium_index), 1, 10),
     ("GET", "/fapi/v1/ticker/price"): _open_to_all(_per_symbol(public.ticker_price), 1, 2),
     ("GET", "/fapi/v2/ticker/price"): _open_to_all(_per_symbol(public.ticker_price), 1, 2),

@@ -63,6 +63,33 @@ async def test_a_fresh_position_is_not_yet_known_to_the_conditional_book(exchang
     await customer.ok("POST", "/fapi/v1/algoOrder", **stop)
 
 
+async def test_an_id_once_used_may_be_refused_for_good(exchange: Running, customer: Customer) -> None:
+    reducing = {"quantity": "0.010", "reduceOnly": "true"}
+    stop = await customer.place_algo("SELL", "STOP_MARKET", "93000", "s1", **reducing)
+    await customer.ok("DELETE", "/fapi/v1/algoOrder", algoId=stop["algoId"])
+    again = customer.algo("SELL", "STOP_MARKET", "93000", "s1", **reducing)
+    await hold(exchange, "strict_ids")
+    assert await customer.refused("POST", "/fapi/v1/algoOrder", **again) == -4116
+    await exchange.control("DELETE", "/paper/faults")
+    await customer.ok("POST", "/fapi/v1/algoOrder", **again)
+
+
+async def test_a_symbol_that_does_not_trade_takes_only_what_reduces_and_closed_nothing(
+    exchange: Running, customer: Customer
+) -> None:
+    await customer.market("BUY", "0.020")
+    await exchange.control("PUT", f"/paper/symbols/{BTC}", {"status": "SETTLING"})
+    shown = {row["symbol"]: row["status"] for row in (await customer.ok("GET", "/fapi/v1/exchangeInfo"))["symbols"]}
+    assert (shown[BTC], shown["ETHUSDT"]) == ("SETTLING", "TRADING")
+    assert await customer.refused("POST", "/fapi/v1/order", **ORDER) == -4140
+    await customer.market("SELL", "0.010", reduceOnly="true")
+    await customer.place_algo("SELL", "STOP_MARKET", "93000", "s1")
+    await exchange.control("PUT", f"/paper/symbols/{BTC}", {"status": "CLOSE"})
+    assert await customer.refused("POST", "/fapi/v1/order", **ORDER | {"side": "SELL", "reduceOnly": "true"}) == -4141
+    await exchange.control("PUT", f"/paper/symbols/{BTC}", {"status": "TRADING"})
+    await customer.market("BUY", "0.010")
+
+
 async def test_the_clock_is_off_for_everything_or_for_the_matching_engine_alone(
     exchange: Running, customer: Customer
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import aiohttp
 import pytest
 
 from services.paper_exchange.faults import Fault, FaultScript, read_fault
@@ -81,11 +82,23 @@ async def test_an_order_held_up_longer_than_its_window_is_refused_by_the_matchin
     assert (await customer.book())["orders"] == []
 
 
-async def test_a_gateway_error_is_a_page_of_html(exchange: Running, customer: Customer) -> None:
-    await spoil(exchange, "http_502")
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [("http_403", "403 Forbidden"), ("http_502", "502 Bad Gateway"), ("http_504", "504 Gateway Time-out")],
+)
+async def test_an_error_of_the_machine_in_front_is_a_page_of_html(exchange: Running, kind: str, title: str) -> None:
+    await spoil(exchange, kind)
     async with exchange.session.post(exchange.url + PATH) as response:
-        assert (response.status, response.content_type) == (502, "text/html")
-        assert "502 Bad Gateway" in await response.text()
+        assert (f"{response.status}", response.content_type) == (title[:3], "text/html")
+        assert title in await response.text()
+
+
+@pytest.mark.parametrize(("kind", "orders"), [("drop_before", 0), ("drop_after", 1)])
+async def test_a_connection_is_cut_at_once(exchange: Running, customer: Customer, kind: str, orders: int) -> None:
+    await spoil(exchange, kind)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await asyncio.wait_for(customer.call("POST", PATH, **ORDER), 2)
+    assert len((await customer.book())["orders"]) == orders
 
 
 async def test_a_ban_names_its_end_and_how_long_to_wait(exchange: Running, customer: Customer) -> None:

@@ -215,6 +215,31 @@ def test_margin_decides_by_the_assuming_price_and_the_fee(side: str, assumed: st
     assert matching.place(market, account, order(side, "1"), 1).status == "FILLED"
 
 
+@settings(max_examples=80, deadline=None)
+@given(sides, st.integers(1, 125), st.integers(1, 3000), st.integers(1, 20_000))
+def test_an_accepted_order_leaves_its_margin_in_the_account(side: str, leverage: int, size: int, wallet: int) -> None:
+    market, account = a_market(wallet=Decimal(wallet))
+    account.leverages[BTC] = leverage
+    try:
+        matching.place(market, account, order(side, f"{Decimal(size) / 1000:.3f}"), 1)
+    except Refused:
+        return
+    sums = margins(market, account)
+    assert sums.balance >= sums.initial
+    assert sums.initial * leverage <= SYMBOLS[BTC].max_notional(leverage)
+
+
+def test_conditional_orders_count_against_the_open_orders_of_a_symbol() -> None:
+    market, account = a_market()
+    for number in range(120):
+        algo.place(market, account, stop("SELL", "STOP_MARKET", f"{90000 + number}", quantity="0.001"), 1)
+    for number in range(80):
+        matching.place(market, account, limit("BUY", "0.001", f"{91000 + number}"), 1)
+    with pytest.raises(Refused, match="-2025"):
+        matching.place(market, account, limit("BUY", "0.001", "91500"), 1)
+    matching.place(market, account, order("BUY", "0.001"), 1)
+
+
 def test_the_bracket_limits_position_and_resting_orders_together() -> None:
     market, account = a_market()
     account.leverages[BTC] = 125
