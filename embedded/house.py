@@ -61,6 +61,8 @@ def build(settings: Settings, bus: Bus | None = None) -> list[Service]:
             "sealing_private_keys": own["SEALING_PRIVATE_KEYS"],
             "paper_exchange_url": paper_url,
             "live_trading": settings.allow_live_trading,
+            "redis_url": settings.redis_url,
+            "egress_shares": 2,  # the executor and the watcher
         }
     )
     gateway_settings = GatewaySettings.model_validate(

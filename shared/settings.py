@@ -35,6 +35,16 @@ AmqpUrl = Annotated[str, AfterValidator(_only_rabbitmq)]
 """RabbitMQ's address, user and password included."""
 
 
+def _redis_address(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("redis://… or rediss://…")
+    return value
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_address)]
+"""Redis's address, password included."""
+
+
 def database_url(service: str) -> Any:
     """The field of a service's own DATABASE_URL: `<SERVICE>_DATABASE_URL` where given, else the common one."""
     return Field(

@@ -56,6 +56,7 @@ def local(given: Mapping[str, str]) -> dict[str, str]:
     )
     passed_on += ("BINANCE_FUTURES_URL", "BINANCE_SPOT_URL", "BINANCE_TESTNET_FUTURES_URL", "CALL_TIMEOUT_MS")
     passed_on += ("ASK_AGAIN_AFTER_S",)
+    passed_on += ("EGRESS_ADDRESS", "EGRESS_SHARES")
     chosen = {name: given[name] for name in (*defaults, *passed_on) if given.get(name)}
     return defaults | chosen
 

@@ -75,6 +75,8 @@ def processes(environment: dict[str, str], port: int, executors: int) -> list[Su
     """What is to run, the paper exchange first where it is ours."""
     shift = port - FRONT_PORT
     wanted = [(module, number + shift) for module, number in PROCESSES.items()]
+    # the executors and the watcher ask the exchange from one address
+    environment = {"EGRESS_SHARES": str(executors + 1)} | environment
     wanted += [("services.executor", 8010 + number + shift) for number in range(1, executors)]
     if environment["PAPER_EXCHANGE_URL"] == f"http://127.0.0.1:{port + 1}":
         wanted.insert(0, ("services.paper_exchange", port + 1))

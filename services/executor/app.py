@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from services.executor.consume import on_jobs
+from services.executor.exchange.egress import Egress
 from services.executor.exchange.futures import Futures
 from services.executor.exchange.market import Market
 from services.executor.exchange.spot import Spot
@@ -28,7 +29,8 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
     timing = timing or Timing()
     lease = timedelta(milliseconds=settings.call_timeout_ms + timing.recv_window_ms + timing.lease_margin_ms)
     store = Store(database, clock, lease)
-    exchanges = open_exchanges(settings, clock)
+    egress = open_egress(settings)
+    exchanges = open_exchanges(settings, clock, egress)
     opener = Opener(settings.sealing_private_keys.get_secret_value())
     stops = Stops(database, clock, settings.stop_entries_after_accounts)
     runner = Runner(store, Performer(exchanges, opener, store, Reconciler(store), stops), clock, timing)
@@ -39,6 +41,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
             database.running,
             Relay(database, bus, clock, settings.ask_again_after_s).running,
             lambda: bus.consuming(EXECUTOR_RECEIPTS, on_receipts(database)),
+            egress.running,
             *(exchange.running for exchange in exchanges.values()),
             stops.running,
             runner.running,
@@ -49,10 +52,15 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
     )
 
 
-def open_exchanges(settings: Settings, clock: Clock) -> dict[tuple[Environment, MarketType], Market]:
+def open_egress(settings: Settings) -> Egress:
+    """The address that this process shares with others."""
+    return Egress(settings.egress_address, settings.egress_shares, settings.redis_url)
+
+
+def open_exchanges(settings: Settings, clock: Clock, egress: Egress) -> dict[tuple[Environment, MarketType], Market]:
     """One exchange per market and environment that may be traded in."""
     timeout_ms = settings.call_timeout_ms
     return {
-        (environment, market): (Spot if market == "spot" else Futures)(url, clock, timeout_ms=timeout_ms)
+        (environment, market): (Spot if market == "spot" else Futures)(url, clock, egress, timeout_ms=timeout_ms)
         for (environment, market), url in settings.bases().items()
     }

@@ -114,8 +114,9 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
         case Refused() if work.signal.action.is_entry or state.tries + 1 >= _EXIT_TRIES_MAX:
             return StepDone(replace(state, steps=()).with_trade(failure=failed(seen.why)))
         case Refused() | Unsent() | Uncertain():
-            wait_ms = max(backoff_ms(state.tries), asked_to_wait_ms(seen))
-            return Decision(replace(state, phase=Phase.PREPARING, tries=state.tries + 1), Sleep(now_ms + wait_ms))
+            asked_ms = asked_to_wait_ms(seen)
+            state = replace(state, phase=Phase.PREPARING, tries=state.tries + (not asked_ms))
+            return Decision(state, placing.wake_entry(work, now_ms + (asked_ms or backoff_ms(state.tries - 1))))
         case _ if placing.is_stale(work, now_ms):
             return StepDone(state.with_trade(failure=skipped(why.caused(Reason.EXPIRED, state.cause))))
         case _:
@@ -135,7 +136,7 @@ def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
         case Release():
             return releasing.observe(state, seen, now_ms, timing)
         case SetLeverage() | SetMarginType():
-            return _setting(state, seen, now_ms)
+            return _setting(work, state, seen, now_ms)
         case AskPrice():
             return _asking_price(state, step, seen, now_ms)
         case CancelProtection() | Settle():
@@ -148,19 +149,21 @@ def _may_be_planned_again(state: State) -> bool:
     return state.phase is Phase.ACTING and not traded and not state.planned_again
 
 
-def _setting(state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
+def _setting(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
     match seen:
         case Done():
             return StepDone(replace(state, steps=state.steps[1:]))
         case Refused():
             return StepDone(placing.without_entry(state).with_trade(failure=failed(seen.why)))
         case Woke():
-            return _do(state)
+            return placing.expired(state) if placing.is_stale(work, now_ms) else _do(state)
+        case Unsent(wait_ms=wait_ms) if wait_ms:
+            return Decision(state, placing.wake_entry(work, now_ms + wait_ms))
         case _ if state.tries + 1 >= _TRIES_MAX:
             failure = failed(why.settings_not_made(state.cause))
             return StepDone(placing.without_entry(state).with_trade(failure=failure))
         case _:
-            return _later(state, now_ms, asked_to_wait_ms(seen))
+            return _later(state, now_ms)
 
 
 def _asking_price(state: State, step: AskPrice, seen: Observation, now_ms: int) -> Decision | StepDone:
@@ -178,7 +181,7 @@ def _asking_price(state: State, step: AskPrice, seen: Observation, now_ms: int) 
 
 
 def _ask_price(state: State, step: AskPrice) -> Decision:
-    return Decision(replace(state, phase=Phase.ACTING), Find(step.symbol, step.entry_client_id))
+    return Decision(replace(state, phase=Phase.ACTING), Find(step.symbol, step.entry_client_id, pricing=True))
 
 
 def _tidying(
@@ -208,12 +211,14 @@ def _tidying(
             return _do(state)
         case CancelProtection(), Done() | Refused():
             return StepDone(rest)
+        case _, Unsent(wait_ms=wait_ms) if wait_ms:
+            return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(0))))
         case CancelProtection(), _ if state.tries + 1 >= _CANCEL_TRIES_MAX:
             return StepDone(rest)
         case Settle(position, (_, *_), reason), _ if state.tries + 1 >= _TRIES_MAX:
             return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
         case _:
-            return _later(state, now_ms, asked_to_wait_ms(seen))
+            return _later(state, now_ms)
 
 
 def _do(state: State) -> Decision:
@@ -224,7 +229,7 @@ def _do(state: State) -> Decision:
     return Decision(replace(state, phase=Phase.ACTING), Do(step))
 
 
-def _later(state: State, now_ms: int, wait_ms: int) -> Decision:
+def _later(state: State, now_ms: int, wait_ms: int = 0) -> Decision:
     return Decision(replace(state, tries=state.tries + 1), Sleep(now_ms + max(wait_ms, backoff_ms(state.tries))))
 
 

@@ -33,10 +33,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The connection ended without an answer. `sent` is false where it never came about."""
+    """The connection ended without an answer. `sent` is false where it never came about, or we did not try.
+
+    `wait_ms`: when trying makes sense again; `banned`: before then nothing whatever may be sent.
+    """
 
     sent: bool
     message: str
+    wait_ms: int = 0
+    banned: bool = False
 
 
 def judge(reply: Answer | NoAnswer, market: MarketType = "futures") -> Refused | Unsent | Uncertain:
@@ -44,12 +49,12 @@ def judge(reply: Answer | NoAnswer, market: MarketType = "futures") -> Refused |
     if isinstance(reply, NoAnswer):
         if reply.sent:
             return Uncertain(answered(Reason.NO_ANSWER, None, reply.message))
-        return Unsent(answered(Reason.EXCHANGE_UNAVAILABLE, None, reply.message))
+        return Unsent(answered(Reason.EXCHANGE_UNAVAILABLE, None, reply.message), reply.wait_ms, reply.banned)
     reason = _reason(reply, market)
     why = answered(reason, reply.code, reply.message or f"HTTP {reply.http_status}")
     kind = CATALOGUE[reason].kind
     if kind is Kind.RETRYABLE:
-        return Unsent(why, reply.retry_after_s * 1000)
+        return Unsent(why, reply.retry_after_s * 1000, reply.http_status == 418)
     if kind is Kind.OUTCOME_UNKNOWN or reason is Reason.UNRECOGNISED:
         return Uncertain(why)
     return Refused(why)

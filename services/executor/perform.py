@@ -9,8 +9,10 @@ import structlog
 from prometheus_client import Counter
 
 from services.executor import why
+from services.executor.exchange.budget import Urgency
 from services.executor.exchange.client import Failed, UnknownSymbol
 from services.executor.exchange.futures import Futures
+from services.executor.exchange.governor import urgent
 from services.executor.exchange.market import Market
 from services.executor.exchange.spot import NotInDollars, Spot
 from services.executor.known import Accounts
@@ -91,7 +93,8 @@ class Performer:
     async def perform(self, exchange: Market, work: Work, effect: Performed) -> Observation:
         """Carry out one effect. Every outcome is an observation; nothing of the exchange's is raised."""
         try:
-            return await self._perform(exchange, self.credentials(work.job), work, effect)
+            with urgent(_urgency(work, effect)):
+                return await self._perform(exchange, self.credentials(work.job), work, effect)
         except CannotOpen:
             return Refused(why.plainly(Reason.KEY_UNREADABLE))
         except UnknownSymbol as error:
@@ -123,6 +126,7 @@ class Performer:
                     return Stopped(stopped)
                 return Seen(await exchange.place(credentials, order, intent))
             case Find(symbol, client_id, moved):
+                await exchange.know_clock()  # P3 stands on it
                 asked_ms = exchange.now_ms()
                 order_found = await exchange.find(credentials, symbol, client_id)
                 if order_found is not None:
@@ -135,6 +139,7 @@ class Performer:
                 return Standing(*await exchange.protect(credentials, protection, intent))
             case FindProtection(symbol, client_id, target_client_id):
                 names = (client_id,) if target_client_id is None else (client_id, target_client_id)
+                await exchange.know_clock()
                 asked_ms = exchange.now_ms()
                 order_ids = await exchange.standing(credentials, symbol, *names)
                 return Standing(*order_ids) if order_ids else NotStanding(asked_ms)
@@ -250,3 +255,14 @@ def _heard(judged: Refused | Unsent | Uncertain, work: Work) -> Refused | Unsent
             said=cause.said,
         )
     return judged
+
+
+def _urgency(work: Work, effect: Performed) -> Urgency:
+    """What its reads hold up."""
+    match effect:
+        case Prepare():
+            return Urgency.READ if work.signal.action.is_entry else Urgency.RESOLVE
+        case Find(pricing=True) | Do(SetLeverage() | SetMarginType()) | Do(Settle(exit_order_ids=(_, *_))):
+            return Urgency.READ
+        case _:
+            return Urgency.RESOLVE

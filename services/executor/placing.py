@@ -4,6 +4,7 @@ ACTING     Seen, final               filled, or not at all
 ACTING     Seen, not final           VERIFYING: ask again shortly
 ACTING     Refused otherwise         the purpose decides: see _refused
 ACTING     Stopped                   an entry was not sent, and is not made
+ACTING     Unsent, asked to wait     the same after the wait, of which an exit bears two seconds, or a ban whole
 ACTING     Unsent                    a new attempt under a new name; an entry only while its signal is fresh; what
                                      must be closed and cannot for long NEEDS_ATTENTION, going on
 ACTING     Uncertain                 VERIFYING: ask; also where it is there already, by its name
@@ -76,8 +77,7 @@ def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | S
     """A new attempt: a new name and a new intent (P5), committed before the request exists (P1)."""
     order = _order(state)
     if order.purpose is Purpose.ENTRY and is_stale(work, now_ms):
-        failure = skipped(why.caused(Reason.EXPIRED, state.cause))
-        return StepDone(without_entry(state).with_trade(failure=failure))
+        return expired(state)
     attempt = state.attempt + 1
     name = client_order_id(work.job.execution_id, f"{_LETTERS[order.purpose]}{attempt}")
     intent = Intent(name, now_ms, timing.recv_window_ms)
@@ -88,6 +88,16 @@ def start(work: Work, state: State, now_ms: int, timing: Timing) -> Decision | S
 def is_stale(work: Work, now_ms: int) -> bool:
     """Whether an entry comes too late. Exits never do."""
     return work.opens and work.job.expires_at is not None and now_ms >= to_ms(work.job.expires_at)
+
+
+def expired(state: State) -> StepDone:
+    """The entry's signal is too old by now; the record tells what it waited for."""
+    return StepDone(without_entry(state).with_trade(failure=skipped(why.caused(Reason.EXPIRED, state.cause))))
+
+
+def wake_entry(work: Work, at_ms: int) -> Sleep:
+    """Wait with an entry until then, or until it is too old, to say so at once."""
+    return Sleep(at_ms if work.job.expires_at is None else min(at_ms, to_ms(work.job.expires_at)))
 
 
 def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
@@ -107,8 +117,10 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _refused(work, state, seen, now_ms)
         case Stopped() if state.phase is Phase.ACTING:
             return _give_up_entry(state, skipped(seen.why))
-        case Unsent(cause, wait_ms) if state.phase is Phase.ACTING:
-            return _again(work, state, cause, wait_ms, now_ms)
+        case Unsent() if state.phase is Phase.ACTING and seen.wait_ms:
+            return _waiting(work, replace(state, intent=None), seen, now_ms)
+        case Unsent(cause) if state.phase is Phase.ACTING:
+            return _again(work, state, cause, now_ms)
         case Woke():
             return _ask(state)
         case _:
@@ -128,7 +140,8 @@ def _intent(state: State) -> Intent:
 
 def _ask(state: State) -> Decision:
     order = _order(state)
-    return Decision(state, Find(order.symbol, _intent(state).client_id, _moved(order, state.trade)))
+    pricing = state.phase is Phase.PRICING
+    return Decision(state, Find(order.symbol, _intent(state).client_id, _moved(order, state.trade), pricing))
 
 
 def _moved(order: MarketOrder, trade: Trade) -> Moved | None:
@@ -247,7 +260,7 @@ def _bought_dust(state: State) -> StepDone:
 def _nothing_filled(work: Work, state: State, order: Order, now_ms: int) -> Decision | StepDone:
     if _order(state).purpose is Purpose.ENTRY:
         return _give_up_entry(state, failed(why.not_filled(order.status)))
-    return _again(work, state, why.not_filled(order.status), 0, now_ms)
+    return _again(work, state, why.not_filled(order.status), now_ms)
 
 
 def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decision | StepDone:
@@ -267,7 +280,7 @@ def _refused(work: Work, state: State, refusal: Refused, now_ms: int) -> Decisio
     if step.purpose is Purpose.EXIT and state.tries + 1 >= _EXIT_REFUSALS_MAX:
         # The position stays open with its protections; the reversal it was part of does not happen.
         return StepDone(without_entry(replace(state, steps=state.steps[1:])).with_trade(failure=failure))
-    return _again(work, state, refusal.why, 0, now_ms)
+    return _again(work, state, refusal.why, now_ms)
 
 
 def _refused_naked(work: Work, state: State, refusal: Refused, now_ms: int) -> Decision | StepDone:
@@ -284,18 +297,25 @@ def _refused_naked(work: Work, state: State, refusal: Refused, now_ms: int) -> D
         return StepDone(replace(state, steps=(settle, *rest)))
     if refusal.why.reason is Reason.BELOW_MINIMUM:
         return StepDone(without_entry(replace(state, steps=rest)).with_trade(failure=failed(refusal.why)))
-    return _again(work, state, refusal.why, 0, now_ms)
+    return _again(work, state, refusal.why, now_ms)
 
 
-def _again(work: Work, state: State, cause: why.Why, wait_ms: int, now_ms: int) -> Decision | StepDone:
+def _waiting(work: Work, state: State, seen: Unsent, now_ms: int) -> Decision:
+    """The exchange or its limits make us wait, which uses up no try."""
+    if _order(state).purpose is Purpose.ENTRY:
+        return Decision(state, wake_entry(work, now_ms + seen.wait_ms))
+    # orders cost no request weight: an exit does not wait out the minute, only a ban
+    wait_ms = seen.wait_ms if seen.banned else min(seen.wait_ms, _EXIT_WAIT_MAX_MS)
+    return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(0))))
+
+
+def _again(work: Work, state: State, cause: why.Why, now_ms: int) -> Decision | StepDone:
     step = _order(state)
     if step.purpose is Purpose.ENTRY and (state.tries + 1 >= _ENTRY_TRIES_MAX or is_stale(work, now_ms)):
         return _give_up_entry(state, failed(cause))
-    if step.purpose is not Purpose.ENTRY:  # orders cost no request weight: an exit does not wait out the minute
-        wait_ms = min(wait_ms, _EXIT_WAIT_MAX_MS)
     phase = Phase.NEEDS_ATTENTION if state.tries >= _ATTENTION_TRIES else Phase.ACTING
     state = replace(state, phase=phase, intent=None, tries=state.tries + 1)
-    return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(state.tries - 1))))
+    return Decision(state, Sleep(now_ms + backoff_ms(state.tries - 1)))
 
 
 def _give_up_entry(state: State, failure: Failure) -> StepDone:

@@ -7,6 +7,7 @@ what is there already is answered as out of step, which is uncertain, and then i
     ACTING     Refused: price through     close at market
     ACTING     Unsent: no position yet    Binance lags behind its own fill: again shortly, a few times
     ACTING     Refused otherwise, Unsent  again shortly, a few times
+    any        Unsent, asked to wait      again within two seconds, or after a ban, for two minutes without counting
     ACTING     Uncertain, Woke            VERIFYING: look for it
     VERIFYING  Standing                   it stands: go on
     VERIFYING  NotStanding                send it again, under the same name
@@ -121,6 +122,8 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
         return _through(work, state, seen.reason, seen.refusal)
     if isinstance(seen, Refused) and seen.why.reason is Reason.PRICE_THROUGH:
         return _through(work, state, _protection(state).reason, seen)
+    if isinstance(seen, Unsent) and seen.wait_ms and _naked_for_ms(state, now_ms) <= timing.throttled_max_ms:
+        return _waiting(state, seen, now_ms)
     if _exhausted(state, now_ms, timing) and not isinstance(seen, Woke):
         return _give_up(work, state, seen, timing)
     match seen:
@@ -132,10 +135,8 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
         case Unsent(cause) if state.phase is Phase.ACTING and cause.reason is Reason.NO_POSITION_YET:
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
-        case Unsent(_, wait_ms) if state.phase is Phase.ACTING:
-            # orders cost no request weight: a naked position does not wait out the exchange's minute
-            wait_ms = max(min(wait_ms, _WAIT_MAX_MS), backoff_ms(state.tries))
-            return _retry(replace(state, intent=None), now_ms, wait_ms)
+        case Unsent() if state.phase is Phase.ACTING:
+            return _retry(replace(state, intent=None), now_ms, backoff_ms(state.tries))
         case Woke():
             return _look(state)
         case Uncertain() if state.phase is Phase.ACTING:
@@ -181,8 +182,20 @@ def _retry(state: State, now_ms: int, wait_ms: int) -> Decision:
 
 
 def _exhausted(state: State, now_ms: int, timing: Timing) -> bool:
-    naked_for_ms = now_ms - (state.trade.filled_at_ms or now_ms)
-    return state.tries >= _TRIES_MAX or (state.tries >= _TRIES_MIN and naked_for_ms > timing.naked_max_ms)
+    naked_too_long = _naked_for_ms(state, now_ms) > timing.naked_max_ms
+    return state.tries >= _TRIES_MAX or (state.tries >= _TRIES_MIN and naked_too_long)
+
+
+def _naked_for_ms(state: State, now_ms: int) -> int:
+    return now_ms - (state.trade.filled_at_ms or now_ms)
+
+
+def _waiting(state: State, seen: Unsent, now_ms: int) -> Decision:
+    """The exchange or its limits make us wait, which uses up no try."""
+    # orders cost no request weight: a naked position does not wait out the exchange's minute, only a ban
+    wait_ms = max(seen.wait_ms if seen.banned else min(seen.wait_ms, _WAIT_MAX_MS), _RETRY_MS)
+    intent = None if state.phase is Phase.ACTING else state.intent
+    return Decision(replace(state, intent=intent), Sleep(now_ms + wait_ms))
 
 
 def _bound_to_quantity(state: State, work: Work) -> State:

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import structlog
 
-from services.executor import profit
+from services.executor import outcomes, profit
+from services.executor.exchange.budget import Urgency
 from services.executor.exchange.client import Failed
+from services.executor.exchange.governor import urgent
 from services.executor.exchange.market import Market
 from services.executor.orders import TRAITS, CancelProtection, Fill, Position
 from services.executor.outcomes import NoAnswer
-from services.executor.state import Closed, Settled
+from services.executor.state import Closed, Settled, Unsent
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Open, judge
 from shared.contracts import CloseReason, Job
@@ -89,9 +91,10 @@ class Reconciler:
             if verdict.lost:
                 log.error("protection_lost", position_id=str(held.position.id), lost=verdict.lost)
             return True
-        for _, name in held.position.protections:
-            await _cancel(exchange, credentials, CancelProtection(held.position.symbol, name))
-        settled = await self.settle(exchange, credentials, held.position, verdict)
+        with urgent(Urgency.RESOLVE):  # a protection left behind may close what is not ours
+            for _, name in held.position.protections:
+                await _cancel(exchange, credentials, CancelProtection(held.position.symbol, name))
+            settled = await self.settle(exchange, credentials, held.position, verdict)
         await self._store.close(held, Closed(held.position, settled), only_if_idle=self._beside_the_lanes)
         return False
 
@@ -100,4 +103,6 @@ async def _cancel(exchange: Market, credentials: Credentials, step: CancelProtec
     try:
         await exchange.cancel_protection(credentials, step)
     except Failed as error:
+        if isinstance(outcomes.judge(error.reply), Unsent):  # certainly not cancelled: to be tried again
+            raise
         log.debug("protection_not_cancelled", client_id=step.client_id, reason=str(error))

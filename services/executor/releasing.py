@@ -6,6 +6,7 @@ it is certain what the protections have sold, and from then on the position is n
     Released, every leg final         sell the rest; where a leg has sold all, settle; where the asset is gone, look
     Released, a leg not known         it may still be on its way: ask again once it can arrive no more, then it is none
     Released, a leg not final         ask again
+    Unsent, asked to wait             again after the wait, two seconds of it where something was done, or a whole ban
     Refused before anything was done  again shortly; an exit that is refused for good leaves the position protected
     anything else                     again, for ever; after some minutes NEEDS_ATTENTION, going on
 """
@@ -24,8 +25,8 @@ from services.executor.state import (
     Sleep,
     State,
     StepDone,
+    Unsent,
     Woke,
-    asked_to_wait_ms,
     failed,
 )
 from services.executor.timing import Timing, backoff_ms
@@ -57,8 +58,11 @@ def observe(state: State, seen: Observation, now_ms: int, timing: Timing) -> Dec
             if state.tries + 1 >= _REFUSALS_MAX and step.purpose is Purpose.EXIT:
                 return StepDone(replace(state, steps=state.steps[1:]).with_trade(failure=failed(seen.why)))
             return _again(state, now_ms, 0)
+        case Unsent(wait_ms=wait_ms) if wait_ms:  # which uses up no try; as long as nothing was done, it stands
+            wait_ms = wait_ms if seen.banned or not step.begun else min(wait_ms, _WAIT_MAX_MS)
+            return Decision(replace(state, phase=Phase.VERIFYING), Sleep(now_ms + max(wait_ms, backoff_ms(0))))
         case _:
-            return _again(_begun(state), now_ms, min(asked_to_wait_ms(seen), _WAIT_MAX_MS))
+            return _again(_begun(state), now_ms, 0)
 
 
 def _release(state: State) -> Release:

@@ -6,12 +6,14 @@ from pydantic import Field, SecretStr
 
 from shared.contracts import Environment, MarketType
 from shared.sealing import Opener
-from shared.settings import AmqpUrl, CommonSettings, Url, accepted_by, database_url
+from shared.settings import AmqpUrl, CommonSettings, RedisUrl, Url, accepted_by, database_url
 
 
 class Settings(CommonSettings):
     """Where to trade, and the key that opens the customers' keys; the watcher reads the same.
 
+    `egress_address` names the address that requests come from, and `egress_shares` says how many processes (executors
+    and watchers) share it; `redis_url`: where they count their requests together, without it each keeps to its share.
     `call_timeout_ms`: how long one call to Binance may take before its outcome counts as unknown.
     `stop_entries_after_accounts`: how many must have their protections refused in one unforeseen way.
     """
@@ -24,6 +26,9 @@ class Settings(CommonSettings):
     binance_testnet_spot_url: Url = "https://demo-api.binance.com"
     paper_exchange_url: Url | None = None
     live_trading: bool = True
+    redis_url: RedisUrl | None = None
+    egress_address: str = Field(default="default", min_length=1)
+    egress_shares: int = Field(default=1, ge=1)
     call_timeout_ms: int = Field(default=5_000, ge=100, le=30_000)
     stop_entries_after_accounts: int = Field(default=3, ge=2)
 

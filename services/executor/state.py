@@ -280,14 +280,18 @@ class Through:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """Certainly not carried out (not sent, throttled, 503 'failed', clock off): may be tried again after `wait_ms`."""
+    """Certainly not carried out (not sent, throttled, 503 'failed', clock off): may be tried again after `wait_ms`.
+
+    What the exchange or its limits make us wait for uses up none of the tries. `banned`: not even an order may go.
+    """
 
     why: Why
     wait_ms: int = 0
+    banned: bool = False
 
 
 def asked_to_wait_ms(seen: object) -> int:
-    """How long the exchange wants to be left alone, 0 where it did not say."""
+    """How long the exchange or its limits make us wait, 0 where they do not."""
     return seen.wait_ms if isinstance(seen, Unsent) else 0
 
 
@@ -361,11 +365,15 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Ask what became of a market order. One that is not found counts as absent only if nothing has `moved` by it."""
+    """Ask what became of a market order. One that is not found counts as absent only if nothing has `moved` by it.
+
+    `pricing`: it is known to have filled, only its price is asked for.
+    """
 
     symbol: str
     client_id: str
     moved: Moved | None = None
+    pricing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

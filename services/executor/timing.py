@@ -12,6 +12,8 @@ class Timing:
     so it is generous. `ask_again_ms`: between two askings. `attention_after_ms`: an outcome unknown for so long is a
     person's matter too. `naked_max_ms`: a position whose stop-loss is not acknowledged by then is closed.
     `price_within_ms`: a fill whose price is not told by then is protected by the price we read before.
+    `throttled_max_ms`: after so long, more than two of Binance's minutes, a stop-loss that the exchange makes us wait
+    with is given up like one that it refuses.
     `lease_margin_ms`: how much longer a claim lasts than a request that nobody answers can still be accepted.
     """
 
@@ -21,6 +23,7 @@ class Timing:
     attention_after_ms: int = 15 * 60_000
     attention_every_ms: int = 60_000
     naked_max_ms: int = 15_000
+    throttled_max_ms: int = 150_000
     price_within_ms: int = 4_000
     lease_margin_ms: int = 2_000
 

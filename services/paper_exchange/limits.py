@@ -14,6 +14,7 @@ MINUTE_MS = 60_000
 # General Info: "IP bans are tracked and scale in duration for repeat offenders, from 2 minutes to 3 days."
 BAN_MS_MIN, BAN_MS_MAX = 120_000, 3 * 86_400_000
 REFUSALS_BEFORE_BAN = 20  # in a minute; how many Binance bears is not published
+NOT_ENFORCED = 1_000_000_000  # the weight that is told as the limit where none is enforced
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ class WeightCount:
     def add(self, address: str, weight: int, now_ms: int) -> int:
         """Count a request and return what its address has used this minute."""
         return _window(self._windows, address).add(weight, now_ms)
+
+    @property
+    def told(self) -> int:
+        """The limit that exchangeInfo tells: a client that keeps to it would be slowed down for nothing."""
+        return self.limit if self.enforced else NOT_ENFORCED
 
     def check(self, address: str, used: int, now_ms: int) -> None:
         """Refused(-1003) where the limit is enforced and passed: 429, or 418 for who is banned."""

@@ -1,6 +1,7 @@
 """The markets behind the gate: USDⓈ-M Futures, Spot, and the wallet's key check."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from services.paper_exchange.endpoint import Endpoint, Security
@@ -41,9 +42,10 @@ def futures_venue(market: futures.Market, hub: Hub, *, enforced: bool) -> Venue:
         ("PUT", "/fapi/v1/listenKey"): keyed(hub.extend),
         ("DELETE", "/fapi/v1/listenKey"): keyed(hub.close),
     }
+    weights = WeightCount(WEIGHT_PER_MINUTE, enforced=enforced)
     return Venue(
-        endpoints,
-        WeightCount(WEIGHT_PER_MINUTE, enforced=enforced),
+        _telling_limit(endpoints, "/fapi/v1/exchangeInfo", weights),
+        weights,
         call,
         publish=lambda key: hub.publish(market.accounts[key.api_key]),
         order_limits=FUTURES_LIMITS,
@@ -59,9 +61,10 @@ def spot_venue(market: spot.Market, followers: Followers, *, enforced: bool) -> 
         account = market.accounts.get(key.api_key, NO_WALLET)
         return spot_routes.Call(market, account, key, params, now_ms, venue.order_count(key))
 
+    weights = WeightCount(SPOT_WEIGHT_PER_MINUTE, enforced=enforced)
     venue = Venue(
-        dict(spot_routes.ROUTES),
-        WeightCount(SPOT_WEIGHT_PER_MINUTE, enforced=enforced),
+        _telling_limit(spot_routes.ROUTES, "/api/v3/exchangeInfo", weights),
+        weights,
         call,
         publish=lambda key: followers.publish(market.accounts[key.api_key]),
         order_limits=SPOT_LIMITS,
@@ -79,3 +82,20 @@ def wallet_venue(*, enforced: bool) -> Venue:
         call=lambda key, *_: key,
         weight_headers=("X-SAPI-USED-IP-WEIGHT-1M",),
     )
+
+
+def _telling_limit(
+    routes: Mapping[tuple[str, str], Endpoint[Any]], path: str, weights: WeightCount
+) -> dict[tuple[str, str], Endpoint[Any]]:
+    """The endpoints, with exchangeInfo at `path` telling the weight limit that holds here."""
+    endpoint = routes["GET", path]
+
+    def answer(call: Any) -> Any:
+        info = endpoint.answer(call)
+        limits = [
+            row | {"limit": weights.told} if row["rateLimitType"] == "REQUEST_WEIGHT" else row
+            for row in info["rateLimits"]
+        ]
+        return info | {"rateLimits": limits}
+
+    return {**routes, ("GET", path): replace(endpoint, answer=answer)}

@@ -3,12 +3,12 @@
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from services.webhook_gateway.source import Networks
 from shared.sealing import Cipher
-from shared.settings import AmqpUrl, CommonSettings, Url, accepted_by
+from shared.settings import AmqpUrl, CommonSettings, RedisUrl, Url, accepted_by
 
 SECRET_CONTEXT = "bot_master_webhook"  # noqa: S105 - the name of a context, the source document's own
 
@@ -17,12 +17,6 @@ def _networks(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-
-
-def _redis(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("redis://… or rediss://…")
-    return value
 
 
 class Settings(CommonSettings):
@@ -36,7 +30,7 @@ class Settings(CommonSettings):
     port: int = 8002
     webhook_secret_keys: Annotated[SecretStr, accepted_by(lambda keys: Cipher(keys, SECRET_CONTEXT))]
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(_networks)] = ()
-    redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = None
+    redis_url: RedisUrl | None = None
 
 
 class ProcessSettings(Settings):

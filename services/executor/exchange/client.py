@@ -2,14 +2,15 @@
 
 A ccxt instance per customer costs 20 ms and megabytes; ccxt signs synchronously, so one client takes the customer's
 key from a context variable while it does. Implicit endpoints only: exact parameters, decimal strings, no precision of
-ccxt's own. Rate limits, retries and the meaning of errors are ours (`outcomes`).
+ccxt's own. Every call says what it costs and passes the governor; the meaning of errors is `outcomes`'.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,9 @@ import orjson
 import structlog
 from ccxt.async_support.binance import binance
 
+from services.executor.exchange.budget import Limits, Urgency
+from services.executor.exchange.egress import Egress
+from services.executor.exchange.governor import Governor, Held, urgent
 from services.executor.outcomes import Answer, NoAnswer
 from shared.clock import Clock, to_ms
 from shared.sealing import Credentials
@@ -25,9 +29,29 @@ from shared.service import background
 log = structlog.get_logger()
 
 _CLOCK_EVERY_S = 600.0
+_CLOCK_SAMPLES = 3
+_ROUND_TRIP_GOOD_MS = 500  # the time read may be wrong by half of it; the exchange bears one second ahead
+_CLOCK_OFF = (-1021, -5028)
+_TOO_MANY_ORDERS = -1015
+_TOO_MANY_REQUESTS = -1003
 _CONNECTIONS_MAX = 2_000
 
-_signing_for: ContextVar[Credentials] = ContextVar("signing_for")
+
+@dataclass(slots=True)
+class _Call:
+    """A call under way: for whom, and when it left by the exchange's clock."""
+
+    credentials: Credentials | None
+    sent_ms: int = 0
+    offset_version: int = 0
+
+    @property
+    def account(self) -> int | None:
+        """What tells accounts apart without holding their keys."""
+        return None if self.credentials is None else hash(self.credentials.api_key.get_secret_value())
+
+
+_call: ContextVar[_Call] = ContextVar("call")
 
 
 class Failed(Exception):
@@ -37,17 +61,23 @@ class Failed(Exception):
         super().__init__(reply.message)
         self.reply = reply
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it was not sent, to stay within the exchange's limits."""
+        return isinstance(self.reply, NoAnswer) and self.reply.wait_ms > 0
+
 
 class UnknownSymbol(Exception):
     """The exchange does not list the symbol, or does not trade it now."""
 
 
 class _Ccxt(binance):  # type: ignore[misc]  # ccxt ships no types
-    """ccxt's client: the key from the context, errors as they came."""
+    """ccxt's client: the key from the context, errors as they came, headers to the governor."""
+
+    governor: Governor
 
     def sign(self, path: str, api: Any = "public", method: str = "GET", params: Any = None, *rest: Any) -> Any:
-        credentials = _signing_for.get(None)
-        if credentials is not None:
+        if (credentials := _call.get().credentials) is not None:
             self.apiKey = credentials.api_key.get_secret_value()
             self.secret = credentials.api_secret.get_secret_value()
         try:
@@ -56,7 +86,9 @@ class _Ccxt(binance):  # type: ignore[misc]  # ccxt ships no types
             self.apiKey = self.secret = ""
 
     def handle_errors(self, status: int, _reason: str, *rest: Any) -> None:
-        headers, body = rest[2], rest[3]
+        headers, body = {name.lower(): value for name, value in rest[2].items()}, rest[3]
+        call = _call.get()
+        self.governor.heard(headers, call.account, call.sent_ms)
         if status >= 400 or (body and body.lstrip()[:1] not in ("{", "[")):
             raise Failed(_answer(status, headers, body))
 
@@ -68,22 +100,31 @@ def _answer(status: int, headers: Mapping[str, str], body: str) -> Answer:
         code, message = int(fields["code"]) or None, str(fields.get("msg", ""))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         pass
-    told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+    told = headers.get("retry-after", "")
     return Answer(status, code, message, int(told) if told.isdigit() else 0)
 
 
 class Client:
-    """Calls to one host of Binance for any customer, on its clock.
+    """Calls to one host of Binance for any customer, on its clock and within its limits.
 
     `call` raises Failed, and nothing else, when the call does not succeed.
     """
 
     def __init__(
-        self, base_url: str, prefixes: Mapping[str, str], time_endpoint: str, clock: Clock, *, timeout_ms: int
+        self,
+        base_url: str,
+        prefixes: Mapping[str, str],
+        time_endpoint: str,
+        clock: Clock,
+        *,
+        timeout_ms: int,
+        egress: Egress,
+        limits: Limits,
     ) -> None:
         """`prefixes`: ccxt's name of each group of endpoints and its path; `time_endpoint`: the one for the clock.
 
-        `timeout_ms`: how long one call may take before its outcome counts as unknown.
+        `timeout_ms`: how long one call may take before its outcome counts as unknown. `limits` hold until the
+        exchange tells its own.
         """
         self._base_url = base_url
         self._prefixes = prefixes
@@ -91,9 +132,13 @@ class Client:
         self._clock = clock
         self._timeout_ms = timeout_ms
         self._offset_ms = 0
+        self._offset_is_known = False
+        self._offset_version = 0
+        self._reading_clock = asyncio.Lock()
         self._ccxt: Any = None
-        self._used = asyncio.Event()
-        self._quiet_until_ms = 0
+        self.in_use = asyncio.Event()
+        pool = base_url.partition("://")[2] + next(iter(prefixes.values()))
+        self.governor = Governor(egress, pool, limits, self.now_ms)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,51 +157,85 @@ class Client:
                 }
             )
             self._ccxt.requiredCredentials = {}
+            self._ccxt.governor = self.governor
             try:
-                async with background("executor.clock", self._keep_clock):
+                async with self.governor.running(), background("executor.clock", self._keep_clock):
                     yield
             finally:
                 self._ccxt.session = None  # ours; ccxt would wait a quarter of a second to close its own
-
-    @property
-    def wants_quiet(self) -> bool:
-        """Whether the exchange asked to be left alone (429, 418): what is not an order should wait."""
-        return self.now_ms() < self._quiet_until_ms
 
     def now_ms(self) -> int:
         """The exchange's time, as far as we know it."""
         return to_ms(self._clock.now()) + self._offset_ms
 
-    async def set_clock(self) -> None:
-        """Learn how far the exchange's clock is from ours. Raises Failed."""
-        asked_ms = to_ms(self._clock.now())
-        answer = await self.call(self._time_endpoint, {})
-        answered_ms = to_ms(self._clock.now())
-        self._offset_ms = int(answer["serverTime"]) - (asked_ms + answered_ms) // 2
+    async def know_clock(self) -> None:
+        """Read the exchange's clock where it is not known: at first, and after a request was outside its window.
+
+        One reading serves all who wait. Raises Failed.
+        """
+        if self._offset_is_known:
+            return
+        async with self._reading_clock:
+            if not self._offset_is_known:
+                await self._read_clock()
+
+    async def _read_clock(self) -> None:
+        best_ms: int | None = None
+        for _ in range(_CLOCK_SAMPLES):
+            asked_ms = to_ms(self._clock.now())
+            answer = await self.call(self._time_endpoint, {}, weight=1)
+            answered_ms = to_ms(self._clock.now())
+            if best_ms is None or answered_ms - asked_ms < best_ms:
+                best_ms = answered_ms - asked_ms
+                self._offset_ms = int(answer["serverTime"]) - (asked_ms + answered_ms) // 2
+            if best_ms <= _ROUND_TRIP_GOOD_MS:
+                break
+        self._offset_is_known = True
+        self._offset_version += 1
 
     async def _keep_clock(self) -> None:
-        await self._used.wait()  # an environment that nobody trades on is left alone
+        await self.in_use.wait()
         while True:
-            await self._set_clock_again()
             await asyncio.sleep(_CLOCK_EVERY_S)
+            try:
+                with urgent(Urgency.BACKGROUND):
+                    await self._read_clock()
+            except Failed as error:
+                log.warning("exchange_clock_not_read", reason=str(error))
 
-    async def call(self, endpoint: str, fields: dict[str, str], credentials: Credentials | None = None) -> Any:
-        """The answer of one of ccxt's implicit endpoints; signed where there are credentials. Raises Failed."""
-        if credentials is not None:
-            _signing_for.set(credentials)  # each execution is a task with a context of its own
-            fields = {"timestamp": str(self.now_ms())} | fields
-        self._used.set()
+    async def call(
+        self, endpoint: str, fields: dict[str, str], credentials: Credentials | None = None, *, weight: int
+    ) -> Any:
+        """The answer of one of ccxt's implicit endpoints; signed where there are credentials. Raises Failed.
+
+        `weight`: what Binance counts for the request against our address; 0: a new order, which never waits for it.
+        """
+        self.in_use.set()
+        if credentials is not None and not self._offset_is_known:
+            await self._know_clock_before_signing(stamped="timestamp" in fields)
+        call = _Call(credentials)
+        _call.set(call)  # each execution is a task with a context of its own
+        try:
+            if weight == 0:
+                self.governor.order(call.account or 0)
+                answer = await self._send(call, endpoint, fields)
+                self.governor.taken()
+                return answer
+            async with self.governor.read(weight):
+                return await self._send(call, endpoint, fields)
+        except Held as held:
+            raise Failed(NoAnswer(False, str(held), held.wait_ms, banned=held.banned)) from None
+        except Failed as error:
+            raise Failed(await self._heed(error.reply, call, order=weight == 0)) from error
+
+    async def _send(self, call: _Call, endpoint: str, fields: dict[str, str]) -> Any:
+        call.sent_ms = self.now_ms()
+        call.offset_version = self._offset_version
+        if call.credentials is not None:
+            fields = {"timestamp": str(call.sent_ms)} | fields
         try:
             answer = await getattr(self._ccxt, endpoint)(fields)
-        except Failed as error:
-            reply = error.reply
-            if isinstance(reply, Answer) and reply.code in (-1021, -5028):
-                await self._set_clock_again()
-            if isinstance(reply, Answer) and reply.http_status in (418, 429):
-                # Retry-After is undocumented for futures; the counters start again with the exchange's minute
-                wait_s = reply.retry_after_s or 60 - self.now_ms() // 1000 % 60
-                self._quiet_until_ms = self.now_ms() + wait_s * 1000
-                raise Failed(replace(reply, retry_after_s=wait_s)) from error
+        except Failed:
             raise
         except Exception as error:
             # ccxt puts every network failure into classes of its own; only what aiohttp said tells them apart
@@ -166,8 +245,38 @@ class Client:
             raise Failed(NoAnswer(sent=True, message=f"no JSON at {endpoint}"))
         return answer
 
-    async def _set_clock_again(self) -> None:
+    async def _heed(self, reply: Answer | NoAnswer, call: _Call, *, order: bool) -> Answer | NoAnswer:
+        """Do what the exchange asks for with its refusal; the reply with how long to wait."""
+        if isinstance(reply, NoAnswer):
+            return reply
+        if reply.code in _CLOCK_OFF:
+            if call.offset_version == self._offset_version:  # else it was read since: a burst makes one reading
+                self._offset_is_known = False
+            with suppress(Failed):  # then it is read before the next request is signed
+                await self.know_clock()
+        if reply.code == _TOO_MANY_ORDERS and call.account is not None:
+            wait_ms = self.governor.too_many_orders(call.account, reply.message)
+        elif reply.http_status in (418, 429) or reply.code == _TOO_MANY_REQUESTS:
+            wait_ms = await self.governor.quiet(reply.http_status, _asked_ms(reply, self.now_ms()), order=order)
+        else:
+            if order:
+                self.governor.taken()
+            return reply
+        return replace(reply, retry_after_s=-(-wait_ms // 1000))
+
+    async def _know_clock_before_signing(self, *, stamped: bool) -> None:
+        """As know_clock; a request that was stamped without is not sent. Raises Failed."""
         try:
-            await self.set_clock()
+            await self.know_clock()
         except Failed as error:
-            log.warning("exchange_clock_not_read", reason=str(error))
+            wait_ms = error.reply.wait_ms if isinstance(error.reply, NoAnswer) else error.reply.retry_after_s * 1000
+            message = f"the exchange's clock could not be read: {error}"
+            raise Failed(NoAnswer(False, message, wait_ms)) from error
+        if stamped:
+            raise Failed(NoAnswer(False, "stamped before the exchange's clock was known"))
+
+
+def _asked_ms(reply: Answer, now_ms: int) -> int:
+    """How long the exchange wants quiet: `Retry-After`, or the end of a ban as its message tells it; 0 for neither."""
+    banned_until = re.search(r"banned until (\d{13})", reply.message)
+    return reply.retry_after_s * 1000 or (max(0, int(banned_until[1]) - now_ms) if banned_until else 0)

@@ -1,12 +1,16 @@
 """Binance USDⓈ-M Futures: the calls that trading needs, for any customer."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
 from services.executor import profit
-from services.executor.exchange.client import Client, Failed, UnknownSymbol
+from services.executor.exchange.budget import Limits, limits_of
+from services.executor.exchange.client import Client, Failed
+from services.executor.exchange.egress import Egress
+from services.executor.exchange.market_data import MarketData
 from services.executor.orders import (
     Bracket,
     CancelProtection,
@@ -38,9 +42,7 @@ _PREFIXES = {
     "fapiPrivateV2": "/fapi/v2",
     "fapiPrivateV3": "/fapi/v3",
 }
-_PRICE_FRESH_MS = 500
-_RULES_FRESH_MS = 3_600_000
-_UNKNOWN_FRESH_MS = 30_000  # a new listing is found soon, a wrong ticker costs one read for all customers
+_LIMITS = Limits(weight=2_400)  # mainnet's, until the exchange tells its own
 _TRADES_WINDOW_MS = 7 * 86_400_000 - 60_000
 
 
@@ -52,53 +54,49 @@ class Futures:
 
     market: MarketType = "futures"
 
-    def __init__(self, base_url: str, clock: Clock, *, timeout_ms: int) -> None:
+    def __init__(self, base_url: str, clock: Clock, egress: Egress, *, timeout_ms: int) -> None:
         """`timeout_ms`: how long one call may take before its outcome counts as unknown."""
-        self._client = Client(base_url, _PREFIXES, "fapiPublicGetTime", clock, timeout_ms=timeout_ms)
-        self.running = self._client.running
+        self._client = Client(
+            base_url, _PREFIXES, "fapiPublicGetTime", clock, timeout_ms=timeout_ms, egress=egress, limits=_LIMITS
+        )
+        self._data = MarketData(self._read_rules, self._read_price, self._client.in_use)
         self.now_ms = self._client.now_ms
-        self._rules: dict[str, SymbolRules] = {}
-        self._rules_read_ms = 0
-        self._prices: dict[str, tuple[int, asyncio.Future[Decimal]]] = {}
-        self._rules_lock = asyncio.Lock()
+        self.know_clock = self._client.know_clock
+        self.rules = self._data.rules
+        self.price = self._data.price
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open connections, and keep clock, limits and filters, for the length of the block."""
+        async with self._client.running(), self._data.running():
+            yield
 
     @property
-    def wants_quiet(self) -> bool:
-        """Whether the exchange asked to be left alone (429, 418): what is not an order should wait."""
-        return self._client.wants_quiet
+    def is_paused(self) -> bool:
+        """Whether the exchange asked to be left alone (429, 418)."""
+        return self._client.governor.is_paused
 
-    async def rules(self, symbol: str) -> SymbolRules:
-        """The symbol's filters, read for all symbols once an hour. Raises Failed or UnknownSymbol."""
-        async with self._rules_lock:
-            fresh_for_ms = _RULES_FRESH_MS if symbol in self._rules else _UNKNOWN_FRESH_MS
-            if self.now_ms() - self._rules_read_ms > fresh_for_ms:
-                info = await self._client.call("fapiPublicGetExchangeInfo", {})
-                self._rules = {row["symbol"]: _rules(row) for row in info["symbols"] if row["status"] == "TRADING"}
-                self._rules_read_ms = self.now_ms()
-        try:
-            return self._rules[symbol]
-        except KeyError:
-            raise UnknownSymbol(symbol) from None
-
-    async def price(self, symbol: str) -> Decimal:
-        """The mark price, read once for a burst: `GET /fapi/v1/premiumIndex`. Raises Failed."""
-        now_ms = self.now_ms()
-        read_ms, price = self._prices.get(symbol, (0, None))
-        if price is None or now_ms - read_ms > _PRICE_FRESH_MS or (price.done() and price.exception()):
-            price = asyncio.ensure_future(self._read_price(symbol))
-            self._prices[symbol] = (now_ms, price)
-        return await asyncio.shield(price)
+    async def _read_rules(self) -> dict[str, SymbolRules]:
+        """The filters of all symbols, and the limits: `GET /fapi/v1/exchangeInfo`."""
+        info = await self._client.call("fapiPublicGetExchangeInfo", {}, weight=1)
+        governor = self._client.governor
+        governor.limits = limits_of(info["rateLimits"], governor.limits)
+        return {row["symbol"]: _rules(row) for row in info["symbols"] if row["status"] == "TRADING"}
 
     async def _read_price(self, symbol: str) -> Decimal:
-        return Decimal((await self._client.call("fapiPublicGetPremiumIndex", {"symbol": symbol}))["markPrice"])
+        """The mark price: `GET /fapi/v1/premiumIndex`."""
+        row = await self._client.call("fapiPublicGetPremiumIndex", {"symbol": symbol}, weight=1)
+        return Decimal(row["markPrice"])
 
     async def is_hedged(self, credentials: Credentials) -> bool:
         """Whether the account keeps long and short positions apart: `GET /fapi/v1/accountConfig`, weight 5."""
-        return bool((await self._client.call("fapiPrivateGetAccountConfig", {}, credentials))["dualSidePosition"])
+        return bool(
+            (await self._client.call("fapiPrivateGetAccountConfig", {}, credentials, weight=5))["dualSidePosition"]
+        )
 
     async def brackets(self, credentials: Credentials, symbol: str) -> tuple[Bracket, ...]:
         """What the account may hold of a symbol at which leverage: `GET /fapi/v1/leverageBracket`, weight 1."""
-        answer = await self._client.call("fapiPrivateGetLeverageBracket", {"symbol": symbol}, credentials)
+        answer = await self._client.call("fapiPrivateGetLeverageBracket", {"symbol": symbol}, credentials, weight=1)
         row = answer[0] if isinstance(answer, list) else answer  # documented as an object, answered as a list
         factor = Decimal(str(row.get("notionalCoef", 1)))  # an account whose brackets were adjusted
         return tuple(
@@ -112,7 +110,7 @@ class Futures:
         v3 tells neither leverage nor margin type, and symbolConfig, which does, weighs 5 more. Read for every entry:
         the customer may change both at any moment.
         """
-        rows = await self._client.call("fapiPrivateV2GetPositionRisk", {"symbol": symbol}, credentials)
+        rows = await self._client.call("fapiPrivateV2GetPositionRisk", {"symbol": symbol}, credentials, weight=5)
         held = tuple((row["symbol"], row["positionSide"], Decimal(row["positionAmt"])) for row in rows)
         if not rows:
             return Holding(held, None, None)
@@ -120,7 +118,7 @@ class Futures:
 
     async def held(self, credentials: Credentials, symbol: str) -> tuple[tuple[str, PositionSide, Decimal], ...]:
         """What the account holds of a symbol, signed, per position side: `GET /fapi/v3/positionRisk`, weight 5."""
-        rows = await self._client.call("fapiPrivateV3GetPositionRisk", {"symbol": symbol}, credentials)
+        rows = await self._client.call("fapiPrivateV3GetPositionRisk", {"symbol": symbol}, credentials, weight=5)
         return tuple((row["symbol"], row["positionSide"], Decimal(row["positionAmt"])) for row in rows)
 
     async def held_net(self, credentials: Credentials, moved: Moved, _client_id: str) -> Decimal:
@@ -131,14 +129,14 @@ class Futures:
     async def set_leverage(self, credentials: Credentials, step: SetLeverage) -> None:
         """`POST /fapi/v1/leverage`, weight 1."""
         await self._client.call(
-            "fapiPrivatePostLeverage", {"symbol": step.symbol, "leverage": str(step.leverage)}, credentials
+            "fapiPrivatePostLeverage", {"symbol": step.symbol, "leverage": str(step.leverage)}, credentials, weight=1
         )
 
     async def set_margin_type(self, credentials: Credentials, step: SetMarginType) -> None:
         """`POST /fapi/v1/marginType`, weight 1; -4046 says that it is so already."""
         fields = {"symbol": step.symbol, "marginType": step.margin_type.upper()}
         try:
-            await self._client.call("fapiPrivatePostMarginType", fields, credentials)
+            await self._client.call("fapiPrivatePostMarginType", fields, credentials, weight=1)
         except Failed as error:
             if not _says(error, -4046):
                 raise
@@ -153,13 +151,15 @@ class Futures:
             "newClientOrderId": intent.client_id,
             "newOrderRespType": "RESULT",
         } | _position_side(order.position_side, reduce_only=order.reduce_only)
-        return _order(await self._client.call("fapiPrivatePostOrder", fields | _stamp(intent), credentials))
+        with self._data.doubted():
+            row = await self._client.call("fapiPrivatePostOrder", fields | _stamp(intent), credentials, weight=0)
+        return _order(row)
 
     async def find(self, credentials: Credentials, symbol: str, client_id: str) -> Order | None:
         """`GET /fapi/v1/order` by our name, weight 1; null where the exchange does not know it (-2013)."""
         fields = {"symbol": symbol, "origClientOrderId": client_id}
         try:
-            return _order(await self._client.call("fapiPrivateGetOrder", fields, credentials))
+            return _order(await self._client.call("fapiPrivateGetOrder", fields, credentials, weight=1))
         except Failed as error:
             if not _says(error, -2013):
                 raise
@@ -185,7 +185,8 @@ class Futures:
         else:
             fields |= {"quantity": plain(protection.quantity)}
             fields |= _position_side(protection.position_side, reduce_only=True)
-        row = await self._client.call("fapiPrivatePostAlgoOrder", fields | _stamp(intent), credentials)
+        with self._data.doubted():
+            row = await self._client.call("fapiPrivatePostAlgoOrder", fields | _stamp(intent), credentials, weight=0)
         return (str(row["algoId"]),)
 
     async def standing(self, credentials: Credentials, symbol: str, *client_ids: str) -> tuple[str, ...]:
@@ -197,12 +198,12 @@ class Futures:
 
     async def open_protections(self, credentials: Credentials, symbol: str) -> dict[str, str]:
         """Client id → algo id of what waits for its trigger: `GET /fapi/v1/openAlgoOrders`, weight 1."""
-        rows = await self._client.call("fapiPrivateGetOpenAlgoOrders", {"symbol": symbol}, credentials)
+        rows = await self._client.call("fapiPrivateGetOpenAlgoOrders", {"symbol": symbol}, credentials, weight=1)
         return {row["clientAlgoId"]: str(row["algoId"]) for row in rows}
 
     async def _triggered_protection(self, credentials: Credentials, symbol: str, client_id: str) -> str | None:
         """The algo id of a protection that has triggered or is doing so: `GET /fapi/v1/allAlgoOrders`, weight 5."""
-        rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": symbol}, credentials)
+        rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": symbol}, credentials, weight=5)
         passed = ("NEW", "TRIGGERING", "TRIGGERED", "FINISHED")
         return next(
             (str(row["algoId"]) for row in rows if row["clientAlgoId"] == client_id and row["algoStatus"] in passed),
@@ -212,7 +213,9 @@ class Futures:
     async def cancel_protection(self, credentials: Credentials, step: CancelProtection) -> None:
         """`DELETE /fapi/v1/algoOrder`, weight 1. One that is not there (any more) counts as cancelled (-2011)."""
         try:
-            await self._client.call("fapiPrivateDeleteAlgoOrder", {"clientAlgoId": step.client_id}, credentials)
+            await self._client.call(
+                "fapiPrivateDeleteAlgoOrder", {"clientAlgoId": step.client_id}, credentials, weight=1
+            )
         except Failed as error:
             if not _says(error, -2011):
                 raise
@@ -233,20 +236,24 @@ class Futures:
 
     async def fired(self, credentials: Credentials, position: Position) -> dict[str, str]:
         """Client id → order id of protections that became orders: `GET /fapi/v1/allAlgoOrders`, weight 5."""
-        rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": position.symbol}, credentials)
+        rows = await self._client.call(
+            "fapiPrivateGetAllAlgoOrders", {"symbol": position.symbol}, credentials, weight=5
+        )
         return {row["clientAlgoId"]: str(row["actualOrderId"]) for row in rows if row["actualOrderId"]}
 
     async def closing(self, credentials: Credentials, position: Position) -> list[Fill]:
         """Fills that reduced a position: `GET /fapi/v1/userTrades`, weight 5, seven days back at most."""
         start_ms = max(position.opened_at_ms, self.now_ms() - _TRADES_WINDOW_MS)
         fields = {"symbol": position.symbol, "startTime": str(start_ms), "limit": "1000"}
-        rows = await self._client.call("fapiPrivateGetUserTrades", fields, credentials)
+        rows = await self._client.call("fapiPrivateGetUserTrades", fields, credentials, weight=5)
         side = (closing_side(position.direction), position.position_side)
         return [fill for fill in map(_fill, rows) if (fill.side, fill.position_side) == side]
 
     async def fills(self, credentials: Credentials, symbol: str, order_id: str) -> list[Fill]:
         """The fills of an order: `GET /fapi/v1/userTrades`, weight 5."""
-        rows = await self._client.call("fapiPrivateGetUserTrades", {"symbol": symbol, "orderId": order_id}, credentials)
+        rows = await self._client.call(
+            "fapiPrivateGetUserTrades", {"symbol": symbol, "orderId": order_id}, credentials, weight=5
+        )
         return [_fill(row) for row in rows]
 
     async def earned(

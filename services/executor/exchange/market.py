@@ -36,9 +36,12 @@ class Market(Protocol):
     def now_ms(self) -> int:
         """The exchange's time, as far as we know it."""
 
+    async def know_clock(self) -> None:
+        """Have `now_ms` right. Raises Failed."""
+
     @property
-    def wants_quiet(self) -> bool:
-        """Whether the exchange asked to be left alone (429, 418): what is not an order should wait."""
+    def is_paused(self) -> bool:
+        """Whether the exchange asked to be left alone (429, 418)."""
 
     async def rules(self, symbol: str) -> SymbolRules:
         """The symbol's filters. Raises Failed or UnknownSymbol."""

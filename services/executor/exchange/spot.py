@@ -1,13 +1,16 @@
 """Binance Spot: the calls that trading needs, for any customer. Source: binance-spot-api-docs, rest-api.md."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from services.executor import profit
+from services.executor.exchange.budget import Limits, limits_of
 from services.executor.exchange.client import Client, Failed, UnknownSymbol
+from services.executor.exchange.egress import Egress
+from services.executor.exchange.market_data import MarketData
 from services.executor.orders import (
     Balance,
     CancelProtection,
@@ -30,9 +33,7 @@ from shared.money import floor_to, plain
 from shared.sealing import Credentials
 
 _PREFIXES = {"public": "/api/v3", "private": "/api/v3"}
-_PRICE_FRESH_MS = 500
-_RULES_FRESH_MS = 3_600_000
-_UNKNOWN_FRESH_MS = 30_000  # a new listing is found soon, a wrong ticker costs one read for all customers
+_LIMITS = Limits(weight=6_000, orders={10_000: 100, 86_400_000: 200_000})  # until the exchange tells its own
 _DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "USDP", "USD1", "DAI", "USD"})
 _PRICE_UNIT = Decimal("1E-12")  # an average price is a quotient and has no end of its own
 _UNKNOWN_ORDER, _NO_SUCH_ORDER, _ARCHIVED = -2011, -2013, -2026
@@ -65,58 +66,53 @@ class Spot:
 
     market: MarketType = "spot"
 
-    def __init__(self, base_url: str, clock: Clock, *, timeout_ms: int) -> None:
+    def __init__(self, base_url: str, clock: Clock, egress: Egress, *, timeout_ms: int) -> None:
         """`timeout_ms`: how long one call may take before its outcome counts as unknown."""
-        self._client = Client(base_url, _PREFIXES, "publicGetTime", clock, timeout_ms=timeout_ms)
-        self.running = self._client.running
+        self._client = Client(
+            base_url, _PREFIXES, "publicGetTime", clock, timeout_ms=timeout_ms, egress=egress, limits=_LIMITS
+        )
+        self._data = MarketData(self._read_listings, self._read_price, self._client.in_use)
         self.now_ms = self._client.now_ms
-        self._listings: dict[str, _Listing] = {}
-        self._listings_read_ms = 0
-        self._prices: dict[str, tuple[int, asyncio.Future[Decimal]]] = {}
-        self._listings_lock = asyncio.Lock()
+        self.know_clock = self._client.know_clock
+        self.price = self._data.price
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open connections, and keep clock, limits and filters, for the length of the block."""
+        async with self._client.running(), self._data.running():
+            yield
 
     @property
-    def wants_quiet(self) -> bool:
-        """Whether the exchange asked to be left alone (429, 418): what is not an order should wait."""
-        return self._client.wants_quiet
+    def is_paused(self) -> bool:
+        """Whether the exchange asked to be left alone (429, 418)."""
+        return self._client.governor.is_paused
 
     async def rules(self, symbol: str) -> SymbolRules:
-        """The symbol's filters, read for all symbols once an hour. Raises Failed, UnknownSymbol or NotInDollars."""
-        listing = await self._listing(symbol)
-        if listing is None or not listing.is_trading:
+        """The symbol's filters. Raises Failed, UnknownSymbol or NotInDollars."""
+        listing = await self._data.rules(symbol)
+        if not listing.is_trading:
             raise UnknownSymbol(symbol)
         if listing.quote not in _DOLLARS:
             raise NotInDollars(symbol, listing.quote)
         return listing.rules
 
-    async def _listing(self, symbol: str) -> _Listing | None:
-        """`GET /api/v3/exchangeInfo`, weight 20."""
-        async with self._listings_lock:
-            fresh_for_ms = _RULES_FRESH_MS if symbol in self._listings else _UNKNOWN_FRESH_MS
-            if self.now_ms() - self._listings_read_ms > fresh_for_ms:
-                info = await self._client.call("publicGetExchangeInfo", {})
-                self._listings = {row["symbol"]: _listing(row) for row in info["symbols"]}
-                self._listings_read_ms = self.now_ms()
-        return self._listings.get(symbol)
-
     async def _listed(self, symbol: str) -> _Listing:
-        """As `_listing`, for a symbol that we hold, whether it is traded now or not. Raises Failed."""
-        listing = await self._listing(symbol)
-        if listing is None:
-            raise Failed(NoAnswer(sent=False, message=f"{symbol} is not listed any more"))
-        return listing
+        """A symbol that we hold, whether it is traded now or not. Raises Failed."""
+        try:
+            return await self._data.rules(symbol)
+        except UnknownSymbol:
+            raise Failed(NoAnswer(sent=False, message=f"{symbol} is not listed any more")) from None
 
-    async def price(self, symbol: str) -> Decimal:
-        """The last price, read once for a burst: `GET /api/v3/ticker/price`, weight 2. Raises Failed."""
-        now_ms = self.now_ms()
-        read_ms, price = self._prices.get(symbol, (0, None))
-        if price is None or now_ms - read_ms > _PRICE_FRESH_MS or (price.done() and price.exception()):
-            price = asyncio.ensure_future(self._read_price(symbol))
-            self._prices[symbol] = (now_ms, price)
-        return await asyncio.shield(price)
+    async def _read_listings(self) -> dict[str, _Listing]:
+        """The filters of all symbols, and the limits: `GET /api/v3/exchangeInfo`, weight 20."""
+        info = await self._client.call("publicGetExchangeInfo", {}, weight=20)
+        governor = self._client.governor
+        governor.limits = limits_of(info["rateLimits"], governor.limits)
+        return {row["symbol"]: _listing(row) for row in info["symbols"]}
 
     async def _read_price(self, symbol: str) -> Decimal:
-        return Decimal((await self._client.call("publicGetTickerPrice", {"symbol": symbol}))["price"])
+        """The last price: `GET /api/v3/ticker/price`, weight 2."""
+        return Decimal((await self._client.call("publicGetTickerPrice", {"symbol": symbol}, weight=2))["price"])
 
     async def funds(self, credentials: Credentials, symbol: str) -> Funds:
         """The account's balance of a symbol's base asset, and its fee: `GET /api/v3/account`, weight 20."""
@@ -127,7 +123,7 @@ class Spot:
 
     async def _account(self, credentials: Credentials) -> dict[str, Any]:
         account: dict[str, Any] = await self._client.call(
-            "privateGetAccount", {"omitZeroBalances": "true"}, credentials
+            "privateGetAccount", {"omitZeroBalances": "true"}, credentials, weight=20
         )
         return account
 
@@ -142,7 +138,8 @@ class Spot:
             "newClientOrderId": intent.client_id,
             "newOrderRespType": "FULL",
         } | amount
-        row = await self._client.call("privatePostOrder", fields | _stamp(intent), credentials)
+        with self._data.doubted():
+            row = await self._client.call("privatePostOrder", fields | _stamp(intent), credentials, weight=0)
         base = (await self._listed(order.symbol)).base
         fee = sum((Decimal(f["commission"]) for f in row["fills"] if f["commissionAsset"] == base), Decimal(0))
         return _order(row, fee if order.side == "BUY" else Decimal(0))
@@ -151,7 +148,7 @@ class Spot:
         """`GET /api/v3/order` by our name, weight 4, and 5 for the fee of a buy; null where it is not known."""
         fields = {"symbol": symbol, "origClientOrderId": client_id}
         try:
-            row = await self._client.call("privateGetOrder", fields, credentials)
+            row = await self._client.call("privateGetOrder", fields, credentials, weight=4)
         except Failed as error:
             if _is(error, _NO_SUCH_ORDER):
                 return None
@@ -178,7 +175,9 @@ class Spot:
         fills = await self._trades(credentials, {"symbol": symbol, "startTime": str(since_ms), "limit": "1000"})
         others = Decimal(0)
         for order_id in {fill.order_id for fill in fills}:
-            row = await self._client.call("privateGetOrder", {"symbol": symbol, "orderId": order_id}, credentials)
+            row = await self._client.call(
+                "privateGetOrder", {"symbol": symbol, "orderId": order_id}, credentials, weight=4
+            )
             if row["clientOrderId"] != client_id and order_id not in moved.order.earlier_order_ids:
                 others += sum((_change(fill, base) for fill in fills if fill.order_id == order_id), Decimal(0))
         _, held = _balance(await self._account(credentials), base)
@@ -196,7 +195,8 @@ class Spot:
                 "newClientOrderId": protection.client_id,
                 "newOrderRespType": "RESULT",
             }
-            row = await self._client.call("privatePostOrder", fields | _stamp(intent), credentials)
+            with self._data.doubted():
+                row = await self._client.call("privatePostOrder", fields | _stamp(intent), credentials, weight=0)
             return (str(row["orderId"]),)
         stop, target = protection.stop, protection.target
         fields = {
@@ -212,7 +212,8 @@ class Spot:
             "belowClientOrderId": stop.client_id,
             "newOrderRespType": "RESULT",
         }
-        row = await self._client.call("privatePostOrderListOco", fields | _stamp(intent), credentials)
+        with self._data.doubted():
+            row = await self._client.call("privatePostOrderListOco", fields | _stamp(intent), credentials, weight=0)
         ids = {leg["clientOrderId"]: str(leg["orderId"]) for leg in row["orders"]}
         return ids[stop.client_id], ids[target.client_id]
 
@@ -225,7 +226,7 @@ class Spot:
 
     async def open_protections(self, credentials: Credentials, symbol: str) -> dict[str, str]:
         """Client id → order id of the account's open orders of a symbol: `GET /api/v3/openOrders`, weight 6."""
-        rows = await self._client.call("privateGetOpenOrders", {"symbol": symbol}, credentials)
+        rows = await self._client.call("privateGetOpenOrders", {"symbol": symbol}, credentials, weight=6)
         return {row["clientOrderId"]: str(row["orderId"]) for row in rows}
 
     async def cancel_protection(self, credentials: Credentials, step: CancelProtection) -> None:
@@ -235,7 +236,8 @@ class Spot:
         """
         fields = {"symbol": step.symbol, "origClientOrderId": step.client_id}
         try:
-            await self._client.call("privateDeleteOrder", fields, credentials)
+            # its reads must follow it: where there is no weight for them, or a pause, nothing is cancelled
+            await self._client.call("privateDeleteOrder", fields, credentials, weight=1)
         except Failed as error:
             if not _is(error, _UNKNOWN_ORDER):
                 raise
@@ -301,7 +303,9 @@ class Spot:
         return await self._trades(credentials, {"symbol": symbol, "orderId": order_id})
 
     async def _trades(self, credentials: Credentials, fields: dict[str, str]) -> list[Fill]:
-        return [_fill(row) for row in await self._client.call("privateGetMyTrades", fields, credentials)]
+        weight = 5 if "orderId" in fields else 20
+        rows = await self._client.call("privateGetMyTrades", fields, credentials, weight=weight)
+        return [_fill(row) for row in rows]
 
     async def earned(
         self, position: Position, entry: Sequence[Fill], exits: Sequence[Fill]

@@ -88,14 +88,19 @@ class Paper:
 
 
 @pytest.fixture
-async def paper() -> AsyncIterator[Paper]:
+async def paper_session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def paper(paper_session: aiohttp.ClientSession) -> AsyncIterator[Paper]:
     runner = web.AppRunner(build_paper_exchange(PaperSettings()), shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    async with aiohttp.ClientSession() as session:
-        yield Paper(f"http://127.0.0.1:{port}", session)
+    yield Paper(f"http://127.0.0.1:{port}", paper_session)
     await runner.cleanup()
 
 

@@ -45,11 +45,11 @@ def refused(code: int) -> Refused:
     return judged
 
 
-def unsent(wait_ms: int = 0, code: int = -1008) -> Unsent:
+def unsent(wait_ms: int = 0, code: int = -1008, *, banned: bool = False) -> Unsent:
     """Certainly not carried out."""
     judged = judge(Answer(400, code, "as Binance puts it"))
     assert isinstance(judged, Unsent)
-    return replace(judged, wait_ms=wait_ms)
+    return replace(judged, wait_ms=wait_ms, banned=banned)
 
 
 def uncertain(code: int | None = None) -> Uncertain:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.executor.app import open_exchanges
+from services.executor.app import open_egress, open_exchanges
 from services.executor.reconcile import Reconciler
 from services.executor.settings import Settings
 from services.executor.store import Store
@@ -18,14 +18,16 @@ from shared.service import Service
 def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Service:
     """A watcher over the executors' database; whoever runs it runs the bus."""
     store = Store(database, clock, timedelta(0))
-    exchanges = open_exchanges(settings, clock)
+    egress = open_egress(settings)
+    exchanges = open_exchanges(settings, clock, egress)
     opener = Opener(settings.sealing_private_keys.get_secret_value())
-    watcher = Watcher(exchanges, opener, store, Reconciler(store, beside_the_lanes=True), clock)
+    watcher = Watcher(exchanges, opener, store, Reconciler(store, beside_the_lanes=True))
     return Service(
         name="watcher",
         parts=(
             database.running,
             Relay(database, bus, clock, settings.ask_again_after_s).running,  # an executor hears the receipts
+            egress.running,
             *(exchange.running for exchange in exchanges.values()),
             watcher.running,
         ),
