@@ -27,7 +27,6 @@ from services.paper_exchange.websocket_api import WebsocketApi
 FIRST_ID, FIRST_SPOT_ID = 30_000_000_000, 6_000_000_000
 EXPIRE_EVERY_S = 5
 GATE = web.AppKey("gate", Gate)
-WEBSOCKET_API = web.AppKey("websocket_api", WebsocketApi)
 log = structlog.get_logger()
 
 
@@ -44,15 +43,17 @@ def build(settings: Settings, clock: Callable[[], int] = now_ms) -> web.Applicat
     market = Market({name: symbol.start_price for name, symbol in SYMBOLS.items()}, FIRST_ID)
     hub = Hub(clock)
     spot_market = SpotMarket(market.prices, market.books, FIRST_SPOT_ID)
-    gate = Gate(market, spot_market, Keyring(), hub, Followers(), clock, enforce_weight=settings.paper_enforce_weight)
+    gate = Gate(
+        market, spot_market, Keyring(), hub, Followers(hub.faults), clock, enforce_weight=settings.paper_enforce_weight
+    )
     app = web.Application(client_max_size=1 << 20)
-    app[GATE], app[WEBSOCKET_API] = gate, WebsocketApi(gate)
+    app[GATE] = gate
     controls = Controls(gate)
     app.add_routes(controls.routes())
     for root in ("/private", "/market", "/public", ""):
         for path in ("/ws", "/ws/{listen_key}", "/stream"):
             app.router.add_get(root + path, hub.serve)
-    app.router.add_get("/ws-api/v3", app[WEBSOCKET_API].serve)
+    app.router.add_get("/ws-api/v3", WebsocketApi(gate).serve)
     for prefix in ("/fapi", "/api", "/sapi"):
         app.router.add_route("*", prefix + "/{rest:.*}", gate.serve)
     app.router.add_get("/healthz", _alive)
@@ -80,7 +81,7 @@ async def _stop(app: web.Application) -> None:
     """Let silent connections and sockets go, so that stopping does not wait for them."""
     app[GATE].stopping.set()
     app[GATE].hub.shut()
-    app[WEBSOCKET_API].shut()
+    app[GATE].followers.shut(app[GATE].clock())
 
 
 async def _keep_listen_keys(app: web.Application) -> AsyncIterator[None]:

@@ -156,8 +156,9 @@ class Controls:
 
     async def cut_streams(self, _request: web.Request) -> web.Response:
         """DELETE: every WebSocket is closed, as when the exchange drops it; listen keys live on."""
-        cut = len(self.gate.hub.sockets)
+        cut = len(self.gate.hub.sockets) + len(self.gate.followers.sessions)
         self.gate.hub.shut()
+        self.gate.followers.cut()
         return _json({"streams": cut})
 
     def _symbol(self, request: web.Request) -> str:

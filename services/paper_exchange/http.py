@@ -111,6 +111,7 @@ class Gate:
         try:
             venue.weights.check(asked.address, used, now_ms)
             key = self._admit(venue, endpoint, asked, now_ms)
+            endpoint.check_names(asked.params)
             if endpoint.orders:
                 venue.order_count(key).add(endpoint.orders, now_ms)
                 headers |= venue.order_count(key).headers

@@ -5,7 +5,7 @@ Source: developers.binance.com, USDⓈ-M Futures, "General Info" (LIMITS) and ex
 
 from dataclasses import dataclass
 
-from services.paper_exchange.errors import BANNED, Refused
+from services.paper_exchange.errors import BANNED, MESSAGES, Refused
 
 WEIGHT_PER_MINUTE = 2_400
 SPOT_WEIGHT_PER_MINUTE = 6_000
@@ -64,7 +64,8 @@ class OrderCount:
         """Count new orders, for each limit its own number; Refused(-1015) beyond one."""
         for limit, window, count in zip(self.limits, self.windows, counts, strict=True):
             if window.add(count, now_ms) > limit.limit:
-                raise Refused(-1015, limit.limit, limit.unit if limit.number == 1 else f"{limit.number} {limit.unit}")
+                words = limit.unit if limit.number == 1 else f"{limit.number} {limit.unit}"
+                raise Refused(-1015, limit.limit, words, wait_s=_seconds_left(limit.length_ms, now_ms))
 
     def give_back(self, count: int, now_ms: int) -> None:
         """Count orders no longer, of every limit, but never below 0."""
@@ -93,14 +94,31 @@ class OrderCount:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a market says that an address asks too much: of {limit}, and of {address} and {until_ms} to who is banned."""
+
+    too_much: str
+    banned: str
+
+
+FUTURES_WORDS = Words(MESSAGES[-1003].format("{limit}"), BANNED.format("{address}", "{until_ms}"))
+SPOT_WORDS = Words(
+    "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
+    "Please use WebSocket Streams for live updates to avoid polling the API.",
+    "Way too much request weight used; IP banned until {until_ms}. "
+    "Please use WebSocket Streams for live updates to avoid bans.",
+)
+
+
 class WeightCount:
     """Request weight per address; counts always, refuses only where `enforced`.
 
     Beyond the limit every request, orders too, is refused until the minute ends (429); who goes on is banned (418).
     """
 
-    def __init__(self, limit: int = WEIGHT_PER_MINUTE, *, enforced: bool) -> None:
-        self.limit, self.enforced = limit, enforced
+    def __init__(self, limit: int = WEIGHT_PER_MINUTE, words: Words = FUTURES_WORDS, *, enforced: bool) -> None:
+        self.limit, self.words, self.enforced = limit, words, enforced
         self._windows: dict[str, Window] = {}
         self._refusals: dict[str, Window] = {}
         self._bans: dict[str, tuple[int, int]] = {}
@@ -121,14 +139,21 @@ class WeightCount:
         until_ms, length_ms = self._bans.get(address, (0, BAN_MS_MIN // 2))
         if used > self.limit and now_ms >= until_ms:
             if _window(self._refusals, address).add(1, now_ms) <= REFUSALS_BEFORE_BAN:
-                raise Refused(-1003, self.limit, wait_s=(MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1)
+                words = self.words.too_much.format(limit=self.limit)
+                raise Refused(-1003, message=words, wait_s=_seconds_left(MINUTE_MS, now_ms))
             length_ms = min(length_ms * 2, BAN_MS_MAX)
             until_ms = now_ms + length_ms
             self._bans[address] = until_ms, length_ms
         if now_ms < until_ms:
             wait_s = (until_ms - now_ms) // 1000 + 1
-            raise Refused(-1003, message=BANNED.format(address, until_ms), status=418, wait_s=wait_s)
+            words = self.words.banned.format(address=address, until_ms=until_ms)
+            raise Refused(-1003, message=words, status=418, wait_s=wait_s)
 
 
 def _window(windows: dict[str, Window], address: str) -> Window:
     return windows.get(address) or windows.setdefault(address, Window(MINUTE_MS))
+
+
+def _seconds_left(length_ms: int, now_ms: int) -> int:
+    """Until the next window of this length begins."""
+    return (length_ms - now_ms % length_ms) // 1000 + 1

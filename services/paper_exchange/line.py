@@ -1,11 +1,14 @@
 """A WebSocket's way out: what is pushed is sent in order, without anybody waiting for a slow reader."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from aiohttp import web
+
+from services.paper_exchange.faults import Fault
 
 BACKLOG_MAX = 10_000  # documents a slow reader may lag behind before it is cut off
 
@@ -37,3 +40,14 @@ class Line:
                 await response.close()
                 return
             await response.send_str(frame.decode())
+
+
+def deliver(fault: Fault | None, send: Callable[[], None]) -> None:
+    """Send an event as often and as late as the condition on it says."""
+    kind = fault.kind if fault else ""
+    if fault and kind == "events_late":
+        asyncio.get_running_loop().call_later(fault.latency_ms / 1000, send)
+    elif kind != "events_lost":
+        send()
+    if kind == "events_twice":
+        send()

@@ -4,6 +4,7 @@ Source: developers.binance.com, USDⓈ-M Futures, "User Data Streams" and "Impor
 """
 
 import asyncio
+import functools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from aiohttp import WSMsgType, web
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.faults import FaultScript
 from services.paper_exchange.futures.model import Account, Json
-from services.paper_exchange.line import Line
+from services.paper_exchange.line import Line, deliver
 
 KEY_LIFE_MS = 3_600_000
 
@@ -93,14 +94,7 @@ class Hub:
         events, account.outbox = account.outbox, []
         key = self.of_account[account.api_key]
         for event in events:
-            fault = self.faults.event(account.api_key)
-            kind = fault.kind if fault else ""
-            if fault and kind == "events_late":
-                asyncio.get_running_loop().call_later(fault.latency_ms / 1000, _deliver, key, event)
-            elif kind != "events_lost":
-                _deliver(key, event)
-            if kind == "events_twice":
-                _deliver(key, event)
+            deliver(self.faults.event(account.api_key), functools.partial(_offer, key, event))
 
     def follow(self, socket: Socket, listen_key: str, events: frozenset[str] | None) -> None:
         """Let a socket follow a key. A bogus key is accepted silently and delivers nothing, as on the real exchange."""
@@ -161,7 +155,7 @@ class Hub:
         socket.push({"result": None, "id": command.get("id")})
 
 
-def _deliver(key: ListenKey, event: Json) -> None:
+def _offer(key: ListenKey, event: Json) -> None:
     for socket in key.sockets:
         socket.offer(key.name, event)
 

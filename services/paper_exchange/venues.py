@@ -13,6 +13,7 @@ from services.paper_exchange.limits import (
     SAPI_WEIGHT_PER_MINUTE,
     SPOT_LIMITS,
     SPOT_WEIGHT_PER_MINUTE,
+    SPOT_WORDS,
     WEIGHT_PER_MINUTE,
     WeightCount,
 )
@@ -61,7 +62,7 @@ def spot_venue(market: spot.Market, followers: Followers, *, enforced: bool) -> 
         account = market.accounts.get(key.api_key, NO_WALLET)
         return spot_routes.Call(market, account, key, params, now_ms, venue.order_count(key))
 
-    weights = WeightCount(SPOT_WEIGHT_PER_MINUTE, enforced=enforced)
+    weights = WeightCount(SPOT_WEIGHT_PER_MINUTE, SPOT_WORDS, enforced=enforced)
     venue = Venue(
         _telling_limit(spot_routes.ROUTES, "/api/v3/exchangeInfo", weights),
         weights,
@@ -78,7 +79,7 @@ def wallet_venue(*, enforced: bool) -> Venue:
     """/sapi: what a key may do, with limits of its own."""
     return Venue(
         {("GET", "/sapi/v1/account/apiRestrictions"): Endpoint(permissions)},
-        WeightCount(SAPI_WEIGHT_PER_MINUTE, enforced=enforced),
+        WeightCount(SAPI_WEIGHT_PER_MINUTE, SPOT_WORDS, enforced=enforced),
         call=lambda key, *_: key,
         weight_headers=("X-SAPI-USED-IP-WEIGHT-1M",),
     )

@@ -65,7 +65,6 @@ class WebsocketApi:
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
-        self.sessions: set[Session] = set()
         self.methods = {
             "session.status": self._status,
             "session.subscriptions": self._subscriptions,
@@ -83,7 +82,7 @@ class WebsocketApi:
         session = Session(connected_ms=self.gate.clock())
         limits_shown = request.query.get("returnRateLimits", "true") != "false"
         self.gate.venues["api"].weights.add(request.remote or "", SESSION_WEIGHT, session.connected_ms)
-        self.sessions.add(session)
+        self.gate.followers.sessions.add(session)
         writer = asyncio.create_task(session.write_to(response))
         try:
             async for message in response:
@@ -91,15 +90,8 @@ class WebsocketApi:
                     session.push(self._answer(session, message.data, request.remote or "", shown=limits_shown))
         finally:
             writer.cancel()
-            self.sessions.discard(session)
             self.gate.followers.drop(session)
         return response
-
-    def shut(self) -> None:
-        """Tell every connection that the server goes, and close it."""
-        for session in self.sessions:
-            session.push({"event": {"e": "serverShutdown", "E": self.gate.clock()}})
-            session.hang_up()
 
     def _answer(self, session: Session, frame: str, address: str, *, shown: bool) -> Json:
         """The answer to one frame, with the id of its request."""

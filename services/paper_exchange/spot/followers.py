@@ -3,10 +3,12 @@
 Source: binance-spot-api-docs, web-socket-api.md "User Data Stream requests", user-data-stream.md.
 """
 
+import functools
 from dataclasses import dataclass, field
 
 from services.paper_exchange.errors import Refused
-from services.paper_exchange.line import Line
+from services.paper_exchange.faults import FaultScript
+from services.paper_exchange.line import Line, deliver
 from services.paper_exchange.spot.model import Account, Json
 
 ACTIVE_MAX = 1_000
@@ -25,7 +27,9 @@ class Session(Line):
 class Followers:
     """All subscriptions of all connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: FaultScript) -> None:
+        self.faults = faults
+        self.sessions: set[Session] = set()
         self.of_account: dict[str, dict[Session, int]] = {}
 
     def subscribe(self, session: Session, account: Account) -> int:
@@ -52,8 +56,20 @@ class Followers:
         ended = {"e": "eventStreamTerminated", "E": now_ms}
         session.push({"subscriptionId": subscription, "event": ended})
 
+    def shut(self, now_ms: int) -> None:
+        """Tell every connection that the server goes, and close it."""
+        for session in self.sessions:
+            session.push({"event": {"e": "serverShutdown", "E": now_ms}})
+        self.cut()
+
+    def cut(self) -> None:
+        """Close every connection without a word."""
+        for session in self.sessions:
+            session.hang_up()
+
     def drop(self, session: Session) -> None:
         """The connection is gone."""
+        self.sessions.discard(session)
         for subscription in list(session.accounts):
             self._leave(session, subscription)
 
@@ -66,11 +82,13 @@ class Followers:
         """Deliver what the account's outbox holds to those who follow it."""
         if not account.outbox:
             return
-        events: list[Json]
         events, account.outbox = account.outbox, []
-        for session, subscription in self.of_account[account.api_key].items():
-            for event in events:
-                session.push({"subscriptionId": subscription, "event": event})
+        for event in events:
+            deliver(self.faults.event(account.api_key), functools.partial(self._tell, account.api_key, event))
+
+    def _tell(self, api_key: str, event: Json) -> None:
+        for session, subscription in self.of_account.get(api_key, {}).items():
+            session.push({"subscriptionId": subscription, "event": event})
 
     def _leave(self, session: Session, subscription: int) -> None:
         account = session.accounts.pop(subscription)

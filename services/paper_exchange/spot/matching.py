@@ -156,8 +156,6 @@ def _fill_from(book: Book, market: Market, account: Account, order: Order, now_m
         affordable = _budget(account, order) / price // symbol.step * symbol.step if order.side == "BUY" else quantity
         if affordable > 0:
             fill(market, account, order, price, now_ms, quantity=min(quantity, affordable))
-        if affordable < quantity:
-            break
     if order.left:
         end(account, order, "EXPIRED", now_ms, "INSUFFICIENT_LIQUIDITY")
         close_list(account, order, now_ms)

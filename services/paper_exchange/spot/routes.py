@@ -5,7 +5,7 @@ Weights and security: binance-spot-api-docs, rest-api.md; weight 0 for orders th
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.paper_exchange.endpoint import Endpoint, Security
@@ -15,6 +15,7 @@ from services.paper_exchange.limits import OrderCount
 from services.paper_exchange.signing import Params, flag, whole_or
 from services.paper_exchange.spot import lists, matching, public, render, statements
 from services.paper_exchange.spot.model import Account, Json, Market, Order, OrderList, Trade
+from services.paper_exchange.spot.names import NAMES
 from services.paper_exchange.spot.rules import choice, read_symbol
 from services.paper_exchange.spot.symbols import SYMBOLS
 
@@ -199,7 +200,7 @@ def _gone(_: Call) -> None:
     raise refusal
 
 
-ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
+_ENDPOINTS: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/api/v3/ping"): _open_to_all(lambda _: {}),
     ("GET", "/api/v3/time"): _open_to_all(lambda call: {"serverTime": call.now_ms}),
     ("GET", "/api/v3/exchangeInfo"): _open_to_all(_exchange_info, 20),
@@ -229,3 +230,4 @@ ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("PUT", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),
     ("DELETE", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),
 }
+ROUTES = {route: replace(endpoint, takes=NAMES.get(route)) for route, endpoint in _ENDPOINTS.items()}

@@ -173,3 +173,33 @@ async def test_accounts_nobody_follows_gather_no_events(exchange: Running, custo
         if account.outbox is None:
             break
     assert account.outbox is None
+
+
+async def test_events_may_be_lost_repeated_and_late(exchange: Running, customer: Customer) -> None:
+    async def condition(kind: str, **more: object) -> None:
+        await exchange.control("DELETE", "/paper/faults")
+        await exchange.control("POST", "/paper/faults", {"kind": kind, "times": 3} | more)
+
+    async with exchange.session.ws_connect(exchange.url + "/ws-api/v3") as socket:
+        await follow(socket, customer)
+        await condition("events_lost")
+        await customer.ok("POST", "/api/v3/order", **ORDER)
+        await condition("events_twice")
+        await customer.ok("POST", "/api/v3/order", **ORDER)
+        rows = [row["event"] for row in await heard(socket, 6)]
+        assert rows[0] == rows[1]
+        assert len({row["i"] for row in rows if row["e"] == "executionReport"}) == 1
+        await condition("events_late", latency_ms=50)
+        await customer.ok("POST", "/api/v3/order", **ORDER)
+        assert (await ask(socket, "ping"))["result"] == {}  # comes before what is late
+        assert {row["subscriptionId"] for row in await heard(socket, 3)} == {0}
+
+
+async def test_a_cut_stream_is_closed_and_may_be_followed_anew(exchange: Running, customer: Customer) -> None:
+    async with exchange.session.ws_connect(exchange.url + "/ws-api/v3") as socket:
+        await follow(socket, customer)
+        assert await exchange.control("DELETE", "/paper/streams") == {"streams": 1}
+        async with asyncio.timeout(5):
+            assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING)
+    async with exchange.session.ws_connect(exchange.url + "/ws-api/v3") as socket:
+        assert await follow(socket, customer) == 0
