@@ -96,7 +96,7 @@ def _with_cause(state: State, seen: Observation) -> State:
 
 def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Decision | StepDone:
     match seen:
-        case Prepared(_, True) if work.signal.action.is_entry:
+        case Prepared(_, True) if work.opens:
             return StepDone(state.with_trade(failure=skipped(why.plainly(Reason.OVERTAKEN))))
         case Prepared(view):
             planned = plan(work.signal, work.job, view)

@@ -236,8 +236,9 @@ async def _through(exchange: Market, oco: Oco, refused: Refused) -> Refused | Th
     """Binance says that the price is through one leg of an order list, but not through which."""
     if refused.why.reason is not Reason.PRICE_THROUGH:
         return refused
+    assert isinstance(exchange, Spot), "only spot has order lists"
     with suppress(Failed):
-        if await exchange.price(oco.symbol) >= oco.target.trigger:
+        if await exchange.price_now(oco.symbol) >= oco.target.trigger:
             return Through(oco.target.reason, refused)
     return Through(oco.stop.reason, refused)
 

@@ -110,6 +110,10 @@ class Spot:
         governor.limits = limits_of(info["rateLimits"], governor.limits)
         return {row["symbol"]: _listing(row) for row in info["symbols"]}
 
+    async def price_now(self, symbol: str) -> Decimal:
+        """The last price, read for this one asking. Raises Failed."""
+        return await self._read_price(symbol)
+
     async def _read_price(self, symbol: str) -> Decimal:
         """The last price: `GET /api/v3/ticker/price`, weight 2."""
         return Decimal((await self._client.call("publicGetTickerPrice", {"symbol": symbol}, weight=2))["price"])
@@ -155,7 +159,7 @@ class Spot:
             if _is(error, _ARCHIVED):  # "Order was canceled or expired with no executed qty over 90 days ago"
                 return Order("", "CANCELED", Decimal(0), None, 0)
             raise
-        order = _order(row, Decimal(0))
+        order = _order(row)
         if row["side"] != "BUY" or not order.executed_quantity:
             return order
         fills = await self.fills(credentials, symbol, order.order_id)
@@ -230,28 +234,34 @@ class Spot:
         return {row["clientOrderId"]: str(row["orderId"]) for row in rows}
 
     async def cancel_protection(self, credentials: Credentials, step: CancelProtection) -> None:
-        """`DELETE /api/v3/order`, weight 0 when it succeeds; for a leg, the whole order list.
+        """`DELETE /api/v3/order`, weight 0 when it succeeds; for a leg, the whole order list."""
+        await self._cancel(credentials, step.symbol, step.client_id)
 
-        One that is not there (any more) counts as cancelled.
-        """
-        fields = {"symbol": step.symbol, "origClientOrderId": step.client_id}
+    async def _cancel(self, credentials: Credentials, symbol: str, client_id: str) -> dict[str, Order]:
+        """What was cancelled, by client id: nothing where the order is not there (any more)."""
+        fields = {"symbol": symbol, "origClientOrderId": client_id}
         try:
             # its reads must follow it: where there is no weight for them, or a pause, nothing is cancelled
-            await self._client.call("privateDeleteOrder", fields, credentials, weight=1)
+            row = await self._client.call("privateDeleteOrder", fields, credentials, weight=1)
         except Failed as error:
-            if not _is(error, _UNKNOWN_ORDER):
-                raise
+            if _is(error, _UNKNOWN_ORDER):
+                return {}
+            raise
+        return {leg["origClientOrderId"]: _order(leg) for leg in row.get("orderReports", [row])}
 
     async def release(self, credentials: Credentials, position: Position) -> Released:
-        """Cancel a position's protections; what became of each, and what the account holds then. Weight 28 at most.
+        """Cancel a position's protections; what became of each, and what the account holds then. Weight 20 or 28.
 
         A refusal is raised only where nothing was done. Raises Failed.
         """
-        asked_ms, names = self.now_ms(), [name for _, name in position.protections]
-        if names:  # cancelling one leg cancels the list
-            await self.cancel_protection(credentials, CancelProtection(position.symbol, names[0]))
+        asked_ms, told = self.now_ms(), {}
+        for _, name in position.protections[:1]:  # cancelling one leg cancels the list
+            told = await self._cancel(credentials, position.symbol, name)
         try:
-            legs = [(why, await self.find(credentials, position.symbol, name)) for why, name in position.protections]
+            legs = [
+                (why, told.get(name) or await self.find(credentials, position.symbol, name))
+                for why, name in position.protections
+            ]
             account, listing = await self._account(credentials), await self._listed(position.symbol)
         except Failed as error:
             raise Failed(NoAnswer(sent=True, message=f"cancelled, but not told what came of it: {error}")) from error
@@ -331,7 +341,7 @@ def _kind(protection: Protection) -> str:
     return "STOP_LOSS" if protection.reason is CloseReason.STOP_LOSS else "TAKE_PROFIT"
 
 
-def _order(row: Mapping[str, Any], fee: Decimal) -> Order:
+def _order(row: Mapping[str, Any], fee: Decimal = Decimal(0)) -> Order:
     executed, spent = Decimal(row["executedQty"]), Decimal(row["cummulativeQuoteQty"])
     return Order(
         order_id=str(row["orderId"]),

@@ -72,6 +72,10 @@ class Paper:
     async def price(self, price: object, symbol: str = SYMBOL) -> None:
         await self._call("PUT", f"/paper/prices/{symbol}", {"price": str(price)})
 
+    async def thin_book(self, share_pct: str, **book: Any) -> None:
+        """The next market order of a side fills to this share; the rest expires."""
+        await self._call("PUT", f"/paper/books/{SYMBOL}", {"fills": [{"share_pct": share_pct}]} | book)
+
     async def no_faults(self) -> None:
         await self._call("DELETE", "/paper/faults")
 

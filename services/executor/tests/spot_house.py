@@ -59,3 +59,10 @@ async def by_hand(house: House, customer: Customer, method: str, **fields: str) 
 async def buy_by_hand(house: House, customer: Customer, quantity: str) -> None:
     """What is the customer's own from then on."""
     await by_hand(house, customer, "privatePostOrder", side="BUY", type="MARKET", quantity=quantity)
+
+
+async def assert_sold_once(house: House, customer: Customer, quantity: str) -> None:
+    """Whatever happened, so much was sold and no more, and nothing is left to sell again."""
+    sold = sum((Decimal(row["executedQty"]) for row in await filled(house, customer, "SELL")), Decimal(0))
+    assert sold == Decimal(quantity)
+    assert await legs(house, customer) == {}
