@@ -41,9 +41,5 @@ class Accounts:
         known = self._known[account_id] = Known(monotonic_ms(), hedge, {symbol: self._kept(brackets)})
         return known
 
-    def forget(self, account_id: UUID) -> None:
-        """Read it again next time."""
-        self._known.pop(account_id, None)
-
     def _kept(self, brackets: tuple[Bracket, ...]) -> tuple[Bracket, ...]:
         return self._brackets.setdefault(brackets, brackets)

@@ -103,8 +103,6 @@ class Performer:
             return Refused(why.not_in_dollars(error.symbol, error.quote))
         except Failed as error:
             judged = _heard(judge(error.reply, exchange.market), work)
-            if isinstance(judged, Refused) and judged.tells_of_change:
-                self._accounts.forget(work.job.exchange_account_id)
             if isinstance(effect, Protect):
                 await self._stops.heed(work.job, error.reply)
             if isinstance(judged, Refused) and isinstance(effect, Protect) and isinstance(effect.protection, Oco):

@@ -105,6 +105,12 @@ async def test_the_margin_type_that_the_bot_asks_for_is_set_once_and_then_left(h
     assert await settings_of(house, customer) == (10, "ISOLATED")
 
 
+async def test_a_margin_type_that_is_so_already_is_as_good_as_set(house: House) -> None:
+    customer = await house.customer()
+    await house.paper.fault("error", code=-4046, method="POST", path="/fapi/v1/marginType", times=0)
+    assert (await house.trade("buy", customer, margin_type="isolated")).status == "success"
+
+
 async def test_a_margin_type_locked_by_what_the_customer_holds_is_a_failure_and_nothing_is_ordered(
     house: House,
 ) -> None:
