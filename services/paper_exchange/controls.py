@@ -24,6 +24,7 @@ from services.paper_exchange.spot import model as spot
 from services.paper_exchange.spot import render as spot_render
 from services.paper_exchange.spot.statements import balances
 from services.paper_exchange.spot.symbols import QUOTE as USDT
+from services.paper_exchange.spot.symbols import STATUSES as SPOT_STATUSES
 
 BALANCE_DEFAULT = Decimal(10_000)  # USDT
 BALANCE_MAX = Decimal(10) ** 12
@@ -93,11 +94,14 @@ class Controls:
         return _json({"symbol": symbol, "price": f"{price:f}"})
 
     async def set_status(self, request: web.Request) -> web.Response:
-        """PUT {"status"}: whether a futures symbol trades; it is back at TRADING after a restart."""
-        symbol, wish = self._symbol(request), await _read(request, {"status"})
-        if wish.get("status") not in STATUSES:
-            raise _problem(422, "invalid", f"status must be one of {', '.join(STATUSES)}")
-        self.gate.market.statuses[symbol] = wish["status"]
+        """PUT {"status", "market"?: "futures"|"spot"}: whether a symbol trades; TRADING again after a restart."""
+        symbol, wish = self._symbol(request), await _read(request, {"status", "market"})
+        if (name := wish.get("market", "futures")) not in ("futures", "spot"):
+            raise _problem(422, "invalid", "market must be futures or spot")
+        market, allowed = (self.gate.spot_market, SPOT_STATUSES) if name == "spot" else (self.gate.market, STATUSES)
+        if wish.get("status") not in allowed:
+            raise _problem(422, "invalid", f"status must be one of {', '.join(allowed)}")
+        market.statuses[symbol] = wish["status"]
         return _json({"symbol": symbol, "status": wish["status"]})
 
     async def add_book(self, request: web.Request) -> web.Response:

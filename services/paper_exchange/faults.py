@@ -48,7 +48,9 @@ NEED_LATENCY = frozenset({"latency", "late", "read_lag", "gte_lag", "events_late
 EXECUTES = frozenset({"timeout_after", "drop_after", "late", "http_503_unknown", "latency"})
 PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\r\n"
 BAN_S_DEFAULT = 120  # General Info: a ban lasts from 2 minutes to 3 days
-NEW_ORDERS = frozenset({"/fapi/v1/order", "/fapi/v1/batchOrders", "/fapi/v1/order/test"})
+NEW_ORDERS = frozenset(
+    {"/fapi/v1/order", "/fapi/v1/batchOrders", "/fapi/v1/order/test", "/api/v3/order", "/api/v3/orderList/oco"}
+)
 NUMBERS = ("code", "times", "latency_ms", "retry_after_s", "skew_ms")
 FIELDS = frozenset({"match", "kind", "message", "executed", *NUMBERS})
 

@@ -13,6 +13,7 @@ from services.paper_exchange.spot.model import STOPS, Account, Market, Order, Or
 from services.paper_exchange.spot.rules import (
     check_filters,
     check_room,
+    check_status,
     choice,
     failure,
     read_client_id,
@@ -33,6 +34,7 @@ def place_oco(market: Market, account: Account, params: Params, now_ms: int) -> 
     symbol = read_symbol(params)
     _check_types(params)
     above, below = (read_order(params, new_id=market.next_id(), now_ms=now_ms, leg=leg) for leg in ("above", "below"))
+    check_status(market, symbol.name)
     price = market.prices[symbol.name]
     for leg in (above, below):
         check_filters(leg, price)

@@ -13,7 +13,14 @@ from services.paper_exchange.signing import Params, whole
 from services.paper_exchange.spot import events
 from services.paper_exchange.spot.fills import close_list, end, expire_siblings, fill, siblings
 from services.paper_exchange.spot.model import ALGO_TYPES, LIMIT_TYPES, Account, Market, Order
-from services.paper_exchange.spot.rules import check_filters, check_room, choice, read_client_id, read_order
+from services.paper_exchange.spot.rules import (
+    check_filters,
+    check_room,
+    check_status,
+    choice,
+    read_client_id,
+    read_order,
+)
 from services.paper_exchange.spot.symbols import QUOTE, SYMBOLS
 
 TOO_LITTLE = "Order book liquidity is less than `LOT_SIZE` filter minimum quantity."
@@ -29,6 +36,7 @@ RESTRICTIONS = ("ONLY_NEW", "ONLY_PARTIALLY_FILLED")
 def read(market: Market, params: Params, now_ms: int) -> Order:
     """A new order that parameters and filters let through, as order/test checks it; nothing is changed."""
     order = read_order(params, new_id=market.next_id(), now_ms=now_ms)
+    check_status(market, order.symbol)
     price = market.prices[order.symbol]
     if order.quote_quantity:
         step = SYMBOLS[order.symbol].step

@@ -172,6 +172,7 @@ class Market:
         self.prices, self.books = prices, books
         self.accounts: dict[str, Account] = {}
         self.last_id = first_id
+        self.statuses: dict[str, str] = {}  # of symbols that do not trade
         # Accounts that a price move may concern, by symbol; left lazily, when a move finds them idle.
         self.watching: dict[str, dict[str, Account]] = {symbol: {} for symbol in SYMBOLS}
 

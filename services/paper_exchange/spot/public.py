@@ -19,6 +19,7 @@ from services.paper_exchange.spot.symbols import (
     STP_DEFAULT,
     STP_MODES,
     SYMBOLS,
+    TRADING,
     Symbol,
 )
 
@@ -30,14 +31,14 @@ RATE_LIMITS: list[Json] = [
 ]
 
 
-def exchange_info(symbols: list[str], now_ms: int, *, permission_sets: bool = True) -> Json:
+def exchange_info(market: Market, symbols: list[str], now_ms: int, *, permission_sets: bool) -> Json:
     """GET /api/v3/exchangeInfo."""
     return {
         "timezone": "UTC",
         "serverTime": now_ms,
         "rateLimits": RATE_LIMITS,
         "exchangeFilters": [],
-        "symbols": [_symbol(SYMBOLS[name], permission_sets) for name in symbols],
+        "symbols": [_symbol(SYMBOLS[name], status_of(market, name), permission_sets) for name in symbols],
     }
 
 
@@ -57,10 +58,15 @@ def average_price(market: Market, symbol: str, now_ms: int) -> Json:
     return {"mins": PRICE_MINUTES, "price": money(market.prices[symbol]), "closeTime": now_ms}
 
 
-def _symbol(symbol: Symbol, permission_sets: bool) -> Json:
+def status_of(market: Market, symbol: str) -> str:
+    """Whether a symbol trades."""
+    return market.statuses.get(symbol, TRADING)
+
+
+def _symbol(symbol: Symbol, status: str, permission_sets: bool) -> Json:
     return {
         "symbol": symbol.name,
-        "status": "TRADING",
+        "status": status,
         "baseAsset": symbol.base,
         "baseAssetPrecision": PRECISION,
         "quoteAsset": QUOTE,

@@ -144,7 +144,9 @@ def _account(call: Call) -> Json:
 
 def _exchange_info(call: Call) -> Json:
     shown = call.params.get("showPermissionSets", "true").lower() == "true"
-    return public.exchange_info(_named_symbols(call) or list(SYMBOLS), call.now_ms, permission_sets=shown)
+    status = call.params.get("symbolStatus")
+    names = [name for name in _named_symbols(call) or SYMBOLS if status in (None, public.status_of(call.market, name))]
+    return public.exchange_info(call.market, names, call.now_ms, permission_sets=shown)
 
 
 def _per_symbol(row: Callable[[Market, str], Json]) -> Callable[[Call], Any]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.signing import Params, text, whole
-from services.paper_exchange.spot.model import ALGO_TYPES, LIMIT_TYPES, ZERO, Account, Order
+from services.paper_exchange.spot.model import ALGO_TYPES, LIMIT_TYPES, ZERO, Account, Market, Order
 from services.paper_exchange.spot.symbols import (
     ASK_BAND,
     BID_BAND,
@@ -22,6 +22,7 @@ from services.paper_exchange.spot.symbols import (
     STP_MODES,
     SYMBOLS,
     TIMES_IN_FORCE,
+    TRADING,
     Symbol,
 )
 
@@ -111,6 +112,12 @@ def check_filters(order: Order, market_price: Decimal) -> None:
     notional = order.quote_quantity or order.quantity * (order.price or market_price)
     if notional < symbol.min_notional or (order.price and notional > MAX_NOTIONAL):
         raise failure("NOTIONAL")
+
+
+def check_status(market: Market, symbol: str) -> None:
+    """A symbol that does not trade takes no new orders: -1013."""
+    if market.statuses.get(symbol, TRADING) != TRADING:
+        raise Refused(-1013, message="Market is closed.")
 
 
 def check_room(account: Account, orders: Iterable[Order]) -> None:

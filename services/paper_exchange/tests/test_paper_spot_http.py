@@ -262,10 +262,24 @@ async def test_faults_meet_spot_as_they_meet_futures(exchange: Running, customer
     match = {"method": "POST", "path": "/api/v3/order"}
     for kind, more, status, orders in (
         ("http_503_unknown", {}, 503, 1), ("http_503_failed", {}, 503, 1), ("error", {"code": -1015}, 429, 1),
+        ("overload", {}, 503, 1),
     ):  # fmt: skip
         await exchange.control("POST", "/paper/faults", {"match": match, "kind": kind} | more)
         assert (await customer.call("POST", "/api/v3/order", **BUY))[0] == status
         assert len((await customer.book())["spot"]["orders"]) == orders
+
+
+async def test_a_symbol_that_is_halted_takes_no_orders_on_spot_alone(exchange: Running, customer: Customer) -> None:
+    await customer.ok("POST", "/api/v3/order", **BUY)
+    await customer.ok("POST", "/api/v3/orderList/oco", **OCO)
+    await exchange.control("PUT", f"/paper/symbols/{BTC}", {"status": "HALT", "market": "spot"})
+    closed = (400, {"code": -1013, "msg": "Market is closed."})
+    assert await customer.call("POST", "/api/v3/order", **LIMIT) == closed
+    assert await customer.call("POST", "/api/v3/orderList/oco", **OCO) == closed
+    async with exchange.session.get(exchange.url + "/api/v3/exchangeInfo?symbolStatus=HALT") as response:
+        assert [(row["symbol"], row["status"]) for row in (await response.json())["symbols"]] == [(BTC, "HALT")]
+    await customer.market("BUY", "0.010")
+    assert len(await customer.ok("DELETE", "/api/v3/openOrders", symbol=BTC)) == 1
 
 
 async def test_listen_keys_are_gone_and_unknown_symbols_are_named(exchange: Running, customer: Customer) -> None:

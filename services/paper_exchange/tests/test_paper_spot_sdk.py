@@ -189,3 +189,24 @@ async def test_the_user_stream_parses(exchange: Running, customer: Customer) -> 
         "ExecutionReport", "ExecutionReport", "ListStatus", "OutboundAccountPosition",
     ]  # fmt: skip
     assert Decimal(rows[1].l) == Decimal("0.01")
+
+
+@pytest.mark.filterwarnings("ignore:parameter 'timeout' of type 'float':DeprecationWarning")
+async def test_orders_over_the_websocket_api(exchange: Running, customer: Customer) -> None:
+    connection = await a_spot_sdk(exchange, customer).websocket_api.create_connection()
+    try:
+        bought = (await connection.order_place(BTC, "BUY", "MARKET", quantity=0.01)).data()
+        assert (bought.status, bought.result.status) == (200, "FILLED")
+        oco = await connection.order_list_place_oco(
+            BTC, "SELL", 0.00999, "LIMIT_MAKER", "STOP_LOSS", above_price=99000.0, below_stop_price=93000.0
+        )
+        list_id = oco.data().result.order_list_id
+        asked = (await connection.order_list_status(order_list_id=list_id)).data()
+        assert asked.result.list_order_status == "EXECUTING"
+        canceled = (await connection.order_list_cancel(BTC, order_list_id=list_id)).data()
+        assert {row.status for row in canceled.result.order_reports} == {"CANCELED"}
+        account = (await connection.account_status(omit_zero_balances=True)).data()
+        assert [row.asset for row in account.result.balances] == ["USDT", "BTC"]
+        assert (await connection.session_status()).data().result.user_data_stream is False
+    finally:
+        await connection.close_connection(close_session=True)
