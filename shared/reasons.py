@@ -76,6 +76,7 @@ class Reason(StrEnum):
     CLOSE_REFUSED = "close_refused"
     TAKE_PROFIT_MISSING = "take_profit_missing"
     UNPROTECTED_CLOSED = "unprotected_closed"
+    CLOSED_BY_HAND = "closed_by_hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,5 +456,16 @@ CATALOGUE: dict[Reason, Explained] = {
             "O stop loss não pôde ser colocado e a posição foi fechada a mercado.",
         ),
         Words("The next signal is traded again.", "O próximo sinal será operado normalmente."),
+    ),
+    Reason.CLOSED_BY_HAND: Explained(
+        Kind.OUTCOME_UNKNOWN,
+        Words(
+            "It could not be found out what became of the orders; a person closed what there was at the exchange.",
+            "Não foi possível saber o que houve com as ordens; uma pessoa fechou o que havia na corretora.",
+        ),
+        Words(
+            "Check the account's positions and open orders at Binance; there is nothing else to do.",
+            "Confira as posições e as ordens abertas da conta na Binance; não há mais nada a fazer.",
+        ),
     ),
 }

@@ -1,6 +1,7 @@
 """One origin over separate processes, as the ingress gives it in production: routes by path, nothing else."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +14,12 @@ _ROUTES = (
     ("/api/v1/stops/", REGISTRY),  # ending one; the list is the ledger's
     *(
         (f"/api/v1/{name}", LEDGER)
-        for name in ("signals", "executions", "positions", "reasons", "audit", "stops", "stream")
+        for name in ("signals", "executions", "positions", "attention", "reasons", "audit", "stops", "stream")
     ),
     ("/", REGISTRY),
 )
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
+_RESOLVE = re.compile(r"/api/v1/executions/[^/]+/resolve")  # a person's word; what is read of them is the ledger's
 SESSION = web.AppKey("session", aiohttp.ClientSession)
 
 
@@ -26,7 +28,7 @@ def build(environment: Mapping[str, str]) -> web.Application:
     app = web.Application(client_max_size=1 << 20)
 
     async def forward(request: web.Request) -> web.StreamResponse:
-        upstream = environment[next(name for prefix, name in _ROUTES if request.path.startswith(prefix))]
+        upstream = environment[REGISTRY if _RESOLVE.fullmatch(request.path) else _owner(request.path)]
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
         headers["X-Forwarded-For"] = ", ".join(
             [*request.headers.getall("X-Forwarded-For", []), request.remote or "unknown"]
@@ -60,6 +62,10 @@ def build(environment: Mapping[str, str]) -> web.Application:
     app.router.add_get("/openapi.json", openapi)
     app.router.add_route("*", "/{path:.*}", forward)
     return app
+
+
+def _owner(path: str) -> str:
+    return next(name for prefix, name in _ROUTES if path.startswith(prefix))
 
 
 async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -12,6 +12,7 @@ from services.bot_registry import keycheck, passwords
 from services.bot_registry.http.bots import BotRoutes
 from services.bot_registry.http.directory import DirectoryRoute
 from services.bot_registry.http.exchange_accounts import ExchangeAccountRoutes
+from services.bot_registry.http.executions import ExecutionRoutes
 from services.bot_registry.http.stops import StopRoutes
 from services.bot_registry.http.subscriptions import SubscriptionRoutes
 from services.bot_registry.http.users import UserRoutes
@@ -52,6 +53,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
         *ExchangeAccountRoutes(database, clock, key_check, key_digest, sealer, settings.live_trading).routes(),
         *SubscriptionRoutes(database, clock).routes(),
         *StopRoutes(database, clock).routes(),
+        *ExecutionRoutes(database, clock).routes(),
     ]
 
     def serve(app: web.Application) -> None:

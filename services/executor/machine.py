@@ -14,7 +14,7 @@ Rule 3: the placement protocol.
 from dataclasses import replace
 from decimal import Decimal
 
-from services.executor import placing, protecting, releasing, why
+from services.executor import attention, placing, protecting, releasing, why
 from services.executor.orders import (
     TRAITS,
     AskPrice,
@@ -53,6 +53,7 @@ from services.executor.state import (
     StillOpen,
     Uncertain,
     Unsent,
+    Unserved,
     Woke,
     Work,
     asked_to_wait_ms,
@@ -77,7 +78,14 @@ def decide(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
     """
     if state.phase is Phase.DONE:
         return Decision(state, End())
-    state = _with_cause(state, seen)
+    heeded = attention.heed(state) if state.said is not None else state
+    if isinstance(heeded, StepDone):
+        return _go_on(work, heeded, now_ms, timing)
+    decision = _decide(work, _with_cause(heeded, seen), seen, now_ms, timing)
+    return attention.noted(decision, seen, now_ms)
+
+
+def _decide(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision:
     if state.phase in (Phase.QUEUED, Phase.PREPARING):
         outcome = _preparing(work, state, seen, now_ms)
     else:
@@ -125,6 +133,8 @@ def _preparing(work: Work, state: State, seen: Observation, now_ms: int) -> Deci
 
 def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Timing) -> Decision | StepDone:
     step = state.steps[0]
+    if isinstance(seen, Unserved):  # begun where it was traded: its end can be learned only there
+        return Decision(state, Sleep(now_ms + timing.attention_every_ms))
     if isinstance(seen, Refused) and seen.tells_of_change and _may_be_planned_again(state):
         again = replace(state, phase=Phase.PREPARING, steps=(), intent=None, tries=1, planned_again=True)
         return Decision(again, Prepare(afresh=True))
@@ -235,6 +245,7 @@ def _later(state: State, now_ms: int, wait_ms: int = 0) -> Decision:
 
 def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
     """Begin the next step, or end."""
+    done = attention.over(done)
     facts: tuple[Fact, ...] = done.facts
     state = replace(done.state, phase=Phase.ACTING, intent=None, tries=0, absent=0, seen=None)
     step = state.steps[0] if state.steps else None

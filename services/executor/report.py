@@ -3,9 +3,28 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from services.executor.state import Closed, Fact, Finished, Opened, Trade, Work
-from shared.contracts import ExecutionFinished, ExecutionStatus, Message, PositionClosed, PositionOpened
+from services.executor.state import (
+    Attention,
+    AttentionBegan,
+    AttentionOver,
+    Closed,
+    Fact,
+    Finished,
+    Opened,
+    Trade,
+    Work,
+)
+from shared.contracts import (
+    AttentionEnded,
+    AttentionNeeded,
+    ExecutionFinished,
+    ExecutionStatus,
+    Message,
+    PositionClosed,
+    PositionOpened,
+)
 from shared.ids import derived
 
 
@@ -50,8 +69,36 @@ class Reporter:
                     exit_price=settled.exit_price,
                     realized_pnl_usd=settled.realized_usd,
                 )
+            case AttentionBegan(attention):
+                return AttentionNeeded(
+                    **self._attention("attention needed", attention),
+                    action=self.work.signal.action,
+                    symbol=attention.symbol or self.work.signal.symbol,
+                    doubt=attention.doubt,
+                    client_order_id=attention.client_id,
+                )
+            case AttentionOver(attention):
+                return AttentionEnded(
+                    **self._attention("attention ended", attention),
+                    ended_by=attention.ended_by,
+                    verdict=attention.verdict,
+                )
             case Finished(trade):
                 return self._finished(trade)
+
+    def _attention(self, what: str, attention: Attention) -> dict[str, Any]:
+        signal, job = self.work.signal, self.work.job
+        attention_id = derived("attention", job.execution_id, attention.since_ms)
+        return {
+            "id": derived(what, attention_id),
+            "occurred_at": self.now,
+            "attention_id": attention_id,
+            "execution_id": job.execution_id,
+            "signal_id": signal.signal_id,
+            "bot_id": signal.bot_id,
+            "subscription_id": job.subscription_id,
+            "user_id": job.user_id,
+        }
 
     def _finished(self, trade: Trade) -> ExecutionFinished:
         signal, job, failure = self.work.signal, self.work.job, trade.failure

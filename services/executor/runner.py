@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.executor import why
 from services.executor.machine import decide
 from services.executor.perform import Performer
-from services.executor.state import Decision, End, Finished, Observation, Phase, Refused, Sleep, Woke
+from services.executor.state import Decision, End, Finished, Observation, Phase, Refused, Sleep, Unserved, Woke
 from services.executor.store import Claimed, Store
 from services.executor.timing import Timing
 from shared.clock import Clock
@@ -99,16 +99,9 @@ class Runner:
         exchange = self._performer.exchange(row.work.job)
         observation: Observation = Woke()
         if exchange is None:
-            unavailable = why.environment_unavailable(row.work.job.environment)
-            if row.state.phase not in (Phase.QUEUED, Phase.PREPARING):
-                # begun where it was traded: its end can be learned only there
-                log.error(
-                    "execution_needs_attention",
-                    execution_id=str(row.work.job.execution_id),
-                    reason=unavailable.words.en,
-                )
-                return
-            observation = Refused(unavailable)
+            is_begun = row.state.phase not in (Phase.QUEUED, Phase.PREPARING)
+            unavailable = Refused(why.environment_unavailable(row.work.job.environment))
+            observation = Unserved() if is_begun else unavailable
         while True:
             now_ms = exchange.now_ms() if exchange else round(self._clock.now().timestamp() * 1000)
             decision = decide(row.work, row.state, observation, now_ms, self._timing)
@@ -118,12 +111,19 @@ class Runner:
                     return
                 _count(decision)
             row.state = decision.state
-            if row.state.phase is Phase.NEEDS_ATTENTION:
+            if (attention := row.state.attention) is not None and isinstance(decision.effect, Sleep):
                 _unresolved.inc()
-                log.error("execution_needs_attention", execution_id=str(row.work.job.execution_id))
+                log.error(
+                    "execution_needs_attention",
+                    execution_id=str(row.work.job.execution_id),
+                    doubt=attention.doubt,
+                    client_order_id=attention.client_id,
+                )
             if isinstance(decision.effect, Sleep | End):
                 return
-            assert exchange is not None, "without an exchange nothing is begun"
+            if exchange is None:
+                observation = Unserved()  # a person's word led to a step that needs the exchange
+                continue
             observation = await self._performer.perform(exchange, row.work, decision.effect)
 
 

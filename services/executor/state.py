@@ -29,7 +29,7 @@ from services.executor.orders import (
     SymbolRules,
 )
 from services.executor.why import Why
-from shared.contracts import Action, CloseReason, ExecutionStatus, Job, Signal
+from shared.contracts import Action, CloseReason, Doubt, ExecutionStatus, Job, Signal, Verdict
 from shared.money import floor_to
 from shared.reasons import Reason
 
@@ -150,13 +150,34 @@ def position_of(trade: Trade) -> Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Attention:
+    """That a step could not be resolved within its bound, and the order in question; by whose word it ended."""
+
+    since_ms: int
+    doubt: Doubt
+    symbol: str | None
+    client_id: str | None
+    ended_by: UUID | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an administrator says of an execution that needs attention."""
+
+    verdict: Verdict
+    by: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything the machine remembers of an execution; this is what the database keeps.
 
     `attempt` counts the market orders given a name, `tries` the requests of the present step that came to nothing,
     `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the order as the
     exchange told of it, while it may fill further or its price is being asked for, `cause` what last went wrong with a
-    request that was to change something, `planned_again` whether what was planned by turned out to be no longer so.
+    request that was to change something, `planned_again` whether what was planned by turned out to be no longer so,
+    `attention` that the present step waits for certainty, `said` a person's word about it that was not heeded yet.
     """
 
     phase: Phase = Phase.QUEUED
@@ -168,6 +189,8 @@ class State:
     seen: Order | None = None
     cause: Why | None = None
     planned_again: bool = False
+    attention: Attention | None = None
+    said: Said | None = None
     trade: Trade = field(default_factory=Trade)
 
     def with_trade(self, **changes: object) -> "State":
@@ -181,6 +204,11 @@ class State:
 @dataclass(frozen=True, slots=True)
 class Woke:
     """The row was claimed: new, its alarm rang, or whoever held it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """The installation does not trade (any more) where the execution was begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +339,7 @@ class Stopped:
 
 Observation = (
     Woke
+    | Unserved
     | Prepared
     | Seen
     | Absent
@@ -434,13 +463,27 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionBegan:
+    """The execution cannot be resolved within its bound; a person may know more."""
+
+    attention: Attention
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionOver:
+    """It goes on."""
+
+    attention: Attention
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The execution has ended."""
 
     trade: Trade
 
 
-Fact = Opened | Closed | Finished
+Fact = Opened | Closed | AttentionBegan | AttentionOver | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The executor's SQL: claiming by lane and lease, saving by compare-and-set, positions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.executor.orders import Position
 from services.executor.report import Reporter
-from services.executor.state import Closed, Decision, End, Fact, Opened, Sleep, State, Work
+from services.executor.state import Closed, Decision, End, Fact, Opened, Said, Sleep, State, Work
 from services.executor.tables import executions, positions
 from shared.clock import Clock, from_ms, to_ms
 from shared.contracts import ExecutionRequested, Job, MarketType, Signal
@@ -176,6 +176,23 @@ class Store:
                     tx.publish(reporter.message(fact))
         claimed.version, claimed.state = claimed.version + 1, state
         return True
+
+    async def hear(self, execution_id: UUID, said: Said) -> bool:
+        """Note a person's word with an execution that needs attention, and wake it; false where none is needed.
+
+        Whoever drives it at this moment loses the comparison and stands down.
+        """
+        async with self._database.transaction() as tx:
+            mine = executions.c.id == execution_id
+            query = select(executions.c.state, executions.c.version).where(mine, executions.c.finished.is_(False))
+            row = (await tx.connection.execute(query.with_for_update())).one_or_none()
+            state = _STATE.validate_json(row.state) if row is not None else State()
+            if row is None or state.attention is None:
+                return False
+            heard = _STATE.dump_json(replace(state, said=said)).decode()
+            change = update(executions).where(mine, executions.c.version == row.version)
+            change = change.values(state=heard, version=row.version + 1, wake_at=self._clock.now())
+            return (await tx.connection.execute(change)).rowcount == 1
 
     async def close(self, held: Held, closed: Closed, *, only_if_idle: bool) -> bool:
         """Record that a position is gone; false when that is on record already.

@@ -7,6 +7,7 @@ are any: those are the same in every language.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from shared.money import plain
 from shared.reasons import CATALOGUE, Kind, Reason, Words
@@ -269,6 +270,15 @@ def through_the_stop(refusal: Why) -> Why:
             "The price was through the stop-loss before it could be placed; the position was closed at market.",
             "O preço passou do stop loss antes que ele pudesse ser colocado; a posição foi fechada a mercado.",
         ),
+    )
+
+
+def by_person(reason: Reason, user_id: UUID) -> Why:
+    """What an administrator found at the exchange, or did there."""
+    return _say(
+        reason,
+        CATALOGUE[reason].means
+        + Words(f" Administrator {user_id} looked and said so.", f" O administrador {user_id} verificou e confirmou."),
     )
 
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.ledger import attention
 from services.ledger.consume import Facts
 from services.ledger.feed import Feed
 from services.ledger.http import Api
@@ -29,7 +30,13 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
 
     return Service(
         "ledger",
-        parts=[database.running, relay.running, feed.running, lambda: bus.consuming(LEDGER, facts.handle)],
+        parts=[
+            database.running,
+            relay.running,
+            feed.running,
+            lambda: attention.counting(reader),
+            lambda: bus.consuming(LEDGER, facts.handle),
+        ],
         waiting_for=[database.waiting_for, bus.waiting_for],
         mount=mount,
     )

@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.ledger.store.reader import Changes, Reader
-from services.ledger.views import ExecutionItem, PositionItem, SignalItem
+from services.ledger.views import AttentionItem, ExecutionItem, PositionItem, SignalItem
 from shared.service import background
 
 _STEP = 500  # changes read and handed out between two turns of the event loop
@@ -23,8 +23,8 @@ class Event:
     """One row as it is after a change. `audience` are the customers who may see it."""
 
     change: int
-    kind: Literal["signal", "execution", "position"]
-    item: SignalItem | ExecutionItem | PositionItem
+    kind: Literal["signal", "execution", "position", "attention"]
+    item: SignalItem | ExecutionItem | PositionItem | AttentionItem
     data: str
     audience: frozenset[UUID]
 
@@ -137,6 +137,11 @@ def _events(changes: Changes) -> list[Event]:
         position = PositionItem.of(row)
         events.append(
             Event(row["change"], "position", position, position.model_dump_json(), frozenset({row["user_id"]}))
+        )
+    for row in changes.attentions:
+        attention = AttentionItem.of(row)
+        events.append(
+            Event(row["change"], "attention", attention, attention.model_dump_json(), frozenset({row["user_id"]}))
         )
     for row in changes.signals:
         signal = SignalItem.of(row)

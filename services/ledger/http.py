@@ -11,6 +11,8 @@ from services.ledger.feed import Feed, Lagging, Listener
 from services.ledger.store import audit
 from services.ledger.store.reader import Reader
 from services.ledger.views import (
+    AttentionItem,
+    AttentionQuery,
     Audit,
     ExecutionItem,
     ExecutionsQuery,
@@ -55,6 +57,14 @@ class Api:
             Route("GET", executions + "/{execution_id}", self.execution, "Show an execution", answer=ExecutionItem),
             Route("GET", positions, self.positions, "List positions", query=PositionsQuery, answer=Page[PositionItem]),
             Route("GET", "/api/v1/reasons", self.reasons, "Explain errors", Access.ANYONE, answer=Page[ReasonItem]),
+            Route(
+                "GET",
+                "/api/v1/attention",
+                self.attention,
+                "Executions that need attention",
+                query=AttentionQuery,
+                answer=Page[AttentionItem],
+            ),
             Route("GET", "/api/v1/audit/verify", self.verify, "Verify every record", Access.ADMIN, answer=Audit),
             Route("GET", "/api/v1/stops", self.stops, "Where entries are stopped", Access.ADMIN, answer=Stops),
             Route("GET", "/api/v1/stream", self.stream, "Follow signals, executions and positions as they happen"),
@@ -112,6 +122,14 @@ class Api:
     async def reasons(self, _call: Call[Nothing, Nothing]) -> Page[ReasonItem]:
         """Every value that `error_code` can have, explained."""
         return Page(items=[ReasonItem.of(code, said) for code, said in CATALOGUE.items()], next_cursor=None)
+
+    async def attention(self, call: Call[Nothing, AttentionQuery]) -> Page[AttentionItem]:
+        """Executions that cannot be resolved without a person's help, the newest first."""
+        query = call.query
+        found = await self._reader.attentions(
+            call.user.scope, status=query.status, after=query.cursor, limit=query.limit
+        )
+        return Page(items=[AttentionItem.of(row) for row in found.rows], next_cursor=cursor_of(found.last))
 
     async def verify(self, _call: Call[Nothing, Nothing]) -> Audit:
         """Whether the chain, its head and the read model agree."""

@@ -7,12 +7,14 @@ and readers do not see them until the missing fact comes.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from shared.contracts import (
+    AttentionEnded,
+    AttentionNeeded,
     EntriesAllowed,
     EntriesStopped,
     ExecutionFinished,
@@ -70,6 +72,7 @@ class Signal:
     successful_executions: int = 0
     failed_executions: int = 0
     skipped_executions: int = 0
+    needing_attention: int = 0
 
     @property
     def is_settled(self) -> bool:
@@ -124,6 +127,31 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Attention:
+    """An execution that waits for certainty. Beginning not heard of yet: no `since`; still waiting: no `ended_at`."""
+
+    attention_id: UUID
+    execution_id: UUID
+    signal_id: UUID
+    bot_id: UUID
+    subscription_id: UUID
+    user_id: UUID
+    action: str | None = None
+    symbol: str | None = None
+    doubt: str | None = None
+    client_order_id: str | None = None
+    since: datetime | None = None
+    ended_at: datetime | None = None
+    ended_by: UUID | None = None
+    outcome: str | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a person may still help."""
+        return self.since is not None and self.ended_at is None
+
+
+@dataclass(frozen=True, slots=True)
 class Touched:
     """The ids that a batch speaks of."""
 
@@ -132,9 +160,10 @@ class Touched:
     positions: set[UUID] = field(default_factory=set)
     subscriptions: set[UUID] = field(default_factory=set)
     stops: set[UUID] = field(default_factory=set)
+    attentions: set[UUID] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.executions or self.signals or self.positions or self.subscriptions or self.stops)
+        return any(getattr(self, kind.name) for kind in fields(self))
 
 
 def touched(messages: Iterable[Message]) -> Touched:
@@ -155,6 +184,9 @@ def touched(messages: Iterable[Message]) -> Touched:
                 ids.subscriptions.add(message.subscription_id)
             case EntriesStopped() | EntriesAllowed():
                 ids.stops.add(message.stop_id)
+            case AttentionNeeded() | AttentionEnded():
+                ids.attentions.add(message.attention_id)
+                ids.signals.add(message.signal_id)
     return ids
 
 
@@ -168,6 +200,7 @@ class ReadModel:
     positions: dict[UUID, Position] = field(default_factory=dict)
     subscriptions: dict[UUID, Subscription] = field(default_factory=dict)
     stops: dict[UUID, Stop] = field(default_factory=dict)
+    attentions: dict[UUID, Attention] = field(default_factory=dict)
 
 
 def project(before: ReadModel, messages: Sequence[Message]) -> ReadModel:
@@ -180,10 +213,13 @@ def project(before: ReadModel, messages: Sequence[Message]) -> ReadModel:
         positions=dict(before.positions),
         subscriptions=dict(before.subscriptions),
         stops=dict(before.stops),
+        attentions=dict(before.attentions),
     )
     for message in messages:
         _apply(after, message)
     _count(after, new)
+    after.attentions = {k: v for k, v in after.attentions.items() if v != before.attentions.get(k)}
+    _count_attentions(after, before)
     after.signals = {k: v for k, v in after.signals.items() if v != before.signals.get(k)}
     after.positions = {k: v for k, v in after.positions.items() if v != before.positions.get(k)}
     after.subscriptions = {k: v for k, v in after.subscriptions.items() if v != before.subscriptions.get(k)}
@@ -278,6 +314,8 @@ def _apply(model: ReadModel, message: Message) -> None:
         case EntriesStopped() | EntriesAllowed():
             stop = model.stops.get(message.stop_id) or Stop(message.stop_id)
             model.stops[message.stop_id] = _stopped(stop, message)
+        case AttentionNeeded() | AttentionEnded():
+            model.attentions[message.attention_id] = _attended(model.attentions.get(message.attention_id), message)
 
 
 def _receive(signals: dict[UUID, Signal], received: ReceivedSignal) -> None:
@@ -330,6 +368,40 @@ def _stopped(stop: Stop, message: EntriesStopped | EntriesAllowed) -> Stop:
         message=message.message,
         stopped_at=message.occurred_at,
     )
+
+
+def _attended(known: Attention | None, message: AttentionNeeded | AttentionEnded) -> Attention:
+    attention = known or Attention(
+        message.attention_id,
+        message.execution_id,
+        message.signal_id,
+        message.bot_id,
+        message.subscription_id,
+        message.user_id,
+    )
+    if isinstance(message, AttentionEnded):
+        return replace(
+            attention,
+            ended_at=attention.ended_at or message.occurred_at,
+            ended_by=message.ended_by,
+            outcome=message.verdict and str(message.verdict),
+        )
+    return replace(
+        attention,
+        action=message.action,
+        symbol=message.symbol,
+        doubt=str(message.doubt),
+        client_order_id=message.client_order_id,
+        since=attention.since or message.occurred_at,
+    )
+
+
+def _count_attentions(after: ReadModel, before: ReadModel) -> None:
+    for id_, attention in after.attentions.items():
+        old = before.attentions.get(id_)
+        more = attention.is_waiting - (old is not None and old.is_waiting)
+        signal = after.signals.get(attention.signal_id) or Signal(attention.signal_id, attention.bot_id)
+        after.signals[attention.signal_id] = replace(signal, needing_attention=signal.needing_attention + more)
 
 
 def _unknown(message: PositionOpened | PositionClosed) -> Position:

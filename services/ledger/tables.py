@@ -77,6 +77,7 @@ signals = Table(
     Column("successful_executions", Integer, nullable=False),
     Column("failed_executions", Integer, nullable=False),
     Column("skipped_executions", Integer, nullable=False),
+    Column("needing_attention", Integer, nullable=False, server_default="0"),
     _change(),
     Index("signals_by_time", "received_at", "signal_id"),
     Index("signals_by_bot", "bot_id", "received_at", "signal_id"),
@@ -114,6 +115,28 @@ subscriptions = Table(
     Column("user_id", Uuid, nullable=False),
     Column("is_deleted", Boolean, nullable=False),
     Index("subscriptions_by_bot", "bot_id", "user_id"),
+)
+
+attentions = Table(
+    "attentions",
+    metadata,
+    Column("attention_id", Uuid, primary_key=True),
+    Column("execution_id", Uuid, nullable=False),
+    Column("signal_id", Uuid, nullable=False),
+    Column("bot_id", Uuid, nullable=False),
+    Column("subscription_id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("action", String),
+    Column("symbol", String),
+    Column("doubt", String),
+    Column("client_order_id", String),
+    Column("since", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("ended_by", Uuid),
+    Column("outcome", String),
+    _change(),
+    Index("attentions_by_time", "since", "attention_id"),
+    Index("attentions_by_user", "user_id", "since", "attention_id"),
 )
 
 stops = Table(

@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator
 
 from services.ledger import chain
 from services.ledger.projection import Signal
-from shared.contracts import CloseReason, Environment, ExecutionStatus, MarketType
+from shared.contracts import CloseReason, Doubt, Environment, ExecutionStatus, MarketType, Verdict
+from shared.doubts import DOUBTS
 from shared.money import Amount
 from shared.reasons import Explained, Kind, Reason
 from shared.web.routes import Request
@@ -36,6 +37,7 @@ class SignalItem(Item):
     successful_executions: int
     failed_executions: int
     skipped_executions: int
+    needing_attention: int
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> "SignalItem":
@@ -123,6 +125,40 @@ class ReasonItem(Item):
             remedy=said.remedy.en,
             remedy_pt=said.remedy.pt,
         )
+
+
+class AttentionItem(Item):
+    """An execution that could not be resolved within its bound: what is unknown, and what a person can do about it.
+
+    Waiting while `ended_at` is null, and its account's later executions with it. `client_order_id` names the order in
+    question at the exchange. `ended_by`: the administrator whose word ended it, null where it went on by itself.
+    """
+
+    id: UUID = Field(validation_alias="attention_id")
+    execution_id: UUID
+    signal_id: UUID
+    bot_id: UUID
+    subscription_id: UUID
+    user_id: UUID
+    action: str
+    symbol: str | None
+    client_order_id: str | None
+    doubt: Doubt
+    unknown: str
+    unknown_pt: str
+    advice: str
+    advice_pt: str
+    since: AwareDatetime
+    ended_at: AwareDatetime | None
+    ended_by: UUID | None
+    outcome: Verdict | None
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> "AttentionItem":
+        """The item of a row of `attentions`."""
+        said = DOUBTS[Doubt(row["doubt"])]
+        words = {"unknown": said.unknown.en, "unknown_pt": said.unknown.pt}
+        return cls.model_validate({**row, **words, "advice": said.advice.en, "advice_pt": said.advice.pt})
 
 
 class StopItem(Item):
@@ -221,6 +257,13 @@ class ExecutionsQuery(ListQuery):
     subscription_id: UUID | None = None
     status: ExecutionStatus | None = None
     cursor: Annotated[_PlaceKey | None, _cursor(_PlaceKey)] = None
+
+
+class AttentionQuery(ListQuery):
+    """Which executions that need attention, or did."""
+
+    status: Literal["waiting", "ended"] | None = "waiting"
+    cursor: Annotated[_TimeKey | None, _cursor(_TimeKey)] = None
 
 
 class PositionsQuery(ListQuery):

@@ -7,6 +7,7 @@ from shared.contracts import (
     BotChanged,
     EntriesAllowRequested,
     ExecutionRequested,
+    ExecutionResolveRequested,
     ReceiptGiven,
     SignalReceived,
     SignalSettled,
@@ -53,7 +54,12 @@ class Queue:
 
 
 SIGNALS = Queue("bot_registry.signals", Exchange.FACTS, (SignalReceived.TYPE,), batch_max=1)
-JOBS = Queue("executor.jobs", Exchange.JOBS, (ExecutionRequested.TYPE, EntriesAllowRequested.TYPE), batch_max=10)
+JOBS = Queue(
+    "executor.jobs",
+    Exchange.JOBS,
+    (ExecutionRequested.TYPE, EntriesAllowRequested.TYPE, ExecutionResolveRequested.TYPE),
+    batch_max=10,
+)
 LEDGER = Queue("ledger.facts", Exchange.FACTS, ("*",), batch_max=500, single_active=True)
 GATEWAY = Queue(
     "webhook_gateway.events", Exchange.FACTS, (BotChanged.TYPE, SignalSettled.TYPE), batch_max=50, broadcast=True

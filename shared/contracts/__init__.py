@@ -9,6 +9,13 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from shared.contracts.attention import (
+    AttentionEnded,
+    AttentionNeeded,
+    Doubt,
+    ExecutionResolveRequested,
+    Verdict,
+)
 from shared.contracts.base import Message, Value
 from shared.contracts.executions import (
     CloseReason,
@@ -45,6 +52,9 @@ MESSAGES: dict[str, type[Message]] = {
         BotChanged,
         SubscriptionChanged,
         ReceiptGiven,
+        AttentionNeeded,
+        AttentionEnded,
+        ExecutionResolveRequested,
         EntriesStopped,
         EntriesAllowRequested,
         EntriesAllowed,
@@ -81,10 +91,13 @@ def parse(type_: str, body: bytes) -> Message:
 __all__ = [
     "MESSAGES",
     "Action",
+    "AttentionEnded",
+    "AttentionNeeded",
     "BotChanged",
     "BotEntry",
     "BotStatus",
     "CloseReason",
+    "Doubt",
     "EncryptedSecret",
     "EntriesAllowRequested",
     "EntriesAllowed",
@@ -92,6 +105,7 @@ __all__ = [
     "Environment",
     "ExecutionFinished",
     "ExecutionRequested",
+    "ExecutionResolveRequested",
     "ExecutionStatus",
     "Job",
     "LeveragePolicy",
@@ -110,6 +124,7 @@ __all__ = [
     "TradeConfig",
     "Unreadable",
     "Value",
+    "Verdict",
     "WhenSymbolHeld",
     "WorkingType",
     "dump",

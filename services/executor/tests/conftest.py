@@ -32,12 +32,14 @@ from shared.contracts import (
     Action,
     ExecutionFinished,
     ExecutionRequested,
+    ExecutionResolveRequested,
     Job,
     Message,
     PositionClosed,
     PositionOpened,
     Signal,
     TradeConfig,
+    Verdict,
 )
 from shared.db import migrate
 from shared.db.database import Database
@@ -225,6 +227,19 @@ class House:
 
     async def tell(self, message: Message) -> None:
         await self._bus.publish([Envelope.of(message)], within_s=5)
+
+    async def say(self, verdict: str, execution_id: UUID) -> UUID:
+        """An administrator's word about an execution; returns whose."""
+        user_id = uuid4()
+        said = ExecutionResolveRequested(
+            id=uuid4(),
+            occurred_at=datetime.now(UTC),
+            execution_id=execution_id,
+            verdict=Verdict(verdict),
+            user_id=user_id,
+        )
+        await self._bus.publish([Envelope.of(said)], within_s=5)
+        return user_id
 
     async def redeliver(self) -> None:
         """The broker delivers every message so far once more, those that it had lost among them."""

@@ -16,12 +16,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from services.ledger import chain, projection
-from services.ledger.projection import Position, ReadModel, Signal, Stop, Subscription, Touched
-from services.ledger.tables import executions, heads, positions, records, signals, stops, subscriptions
+from services.ledger.projection import Attention, Position, ReadModel, Signal, Stop, Subscription, Touched
+from services.ledger.tables import attentions, executions, heads, positions, records, signals, stops, subscriptions
 from shared.db.database import Transaction
 from shared.errors import Transient
 
-RowT = TypeVar("RowT", Signal, Position, Subscription, Stop)
+RowT = TypeVar("RowT", Signal, Position, Subscription, Stop, Attention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ async def load(tx: Transaction, ids: Touched) -> ReadModel:
         positions=await _rows(tx, positions, Position, ids.positions),
         subscriptions=await _rows(tx, subscriptions, Subscription, ids.subscriptions),
         stops=await _rows(tx, stops, Stop, ids.stops),
+        attentions=await _rows(tx, attentions, Attention, ids.attentions),
     )
 
 
@@ -66,6 +67,7 @@ async def save(tx: Transaction, tail: Tail, after: ReadModel, now: datetime) -> 
         raise Transient("a record that the ledger did not seal stands at its end: run /api/v1/audit/verify") from error
     await _upsert(tx, positions, [_values(row) | {"change": next(numbers)} for row in after.positions.values()])
     await _upsert(tx, subscriptions, [_values(row) for row in after.subscriptions.values()])
+    await _upsert(tx, attentions, [_values(row) | {"change": next(numbers)} for row in after.attentions.values()])
     await _upsert(tx, stops, [_values(row) for row in after.stops.values()])
     # last, so that a reader of the stream hears "settled" after the executions that settle
     await _upsert(tx, signals, [_values(row) | {"change": next(numbers)} for row in after.signals.values()])
@@ -96,7 +98,7 @@ async def _rows(tx: Transaction, table: Table, kind: type[RowT], ids: Iterable[U
     return {row[0]: kind(*row) for row in found}
 
 
-def _values(row: chain.Record | Signal | Position | Subscription | Stop) -> dict[str, Any]:
+def _values(row: chain.Record | Signal | Position | Subscription | Stop | Attention) -> dict[str, Any]:
     return {field.name: getattr(row, field.name) for field in fields(row)}
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Column, RowMapping, Select, Table, exists, literal, select, tuple_
+from sqlalchemy import Column, RowMapping, Select, Table, exists, func, literal, select, tuple_
 
-from services.ledger.tables import executions, heads, positions, signals, stops, subscriptions
+from services.ledger.tables import attentions, executions, heads, positions, signals, stops, subscriptions
 from shared.db.database import Database
 
 _STOPS_MAX = 100
@@ -31,6 +31,7 @@ class Changes:
 
     executions: Sequence[RowMapping]
     positions: Sequence[RowMapping]
+    attentions: Sequence[RowMapping]
     signals: Sequence[RowMapping]
     followers: dict[UUID, frozenset[UUID]]
 
@@ -94,6 +95,23 @@ class Reader:
             query = query.where(positions.c.subscription_id == subscription_id)
         return await self._slice(query, (positions.c.opened_at, positions.c.position_id), after, limit)
 
+    async def attentions(
+        self, scope: UUID | None, *, status: Literal["waiting", "ended"] | None, after: Key | None, limit: int
+    ) -> Slice:
+        """Executions that need attention, or did."""
+        query = _attentions(scope)
+        if status is not None:
+            is_waiting = attentions.c.ended_at.is_(None)
+            query = query.where(is_waiting if status == "waiting" else ~is_waiting)
+        return await self._slice(query, (attentions.c.since, attentions.c.attention_id), after, limit)
+
+    async def needing_attention(self) -> int:
+        """How many executions need attention now."""
+        waiting = select(func.count()).select_from(attentions)
+        waiting = waiting.where(attentions.c.since.is_not(None), attentions.c.ended_at.is_(None))
+        async with self._database.transaction() as tx:
+            return await tx.connection.scalar(waiting) or 0
+
     async def stops(self) -> Sequence[RowMapping]:
         """The last hundred stops of entries, those in force first."""
         query = select(stops).where(stops.c.stopped_at.is_not(None))
@@ -114,9 +132,14 @@ class Reader:
 
         opened = _owned(positions, None).where(positions.c.opened_at.is_not(None))
         async with self._database.transaction() as tx:
-            recorded, moved, counted = [
+            recorded, moved, doubted, counted = [
                 (await tx.connection.execute(within(query, table))).mappings().all()
-                for query, table in ((select(executions), executions), (opened, positions), (_signals(None), signals))
+                for query, table in (
+                    (select(executions), executions),
+                    (opened, positions),
+                    (_attentions(None), attentions),
+                    (_signals(None), signals),
+                )
             ]
             following = select(subscriptions.c.bot_id, subscriptions.c.user_id).where(
                 subscriptions.c.bot_id.in_({row["bot_id"] for row in counted}), ~subscriptions.c.is_deleted
@@ -125,7 +148,8 @@ class Reader:
         followers: dict[UUID, set[UUID]] = {}
         for bot_id, user_id in pairs:
             followers.setdefault(bot_id, set()).add(user_id)
-        return Changes(recorded, moved, counted, {bot_id: frozenset(users) for bot_id, users in followers.items()})
+        audiences = {bot_id: frozenset(users) for bot_id, users in followers.items()}
+        return Changes(recorded, moved, doubted, counted, audiences)
 
     async def _slice(
         self, query: Select[Any], order: tuple[Column[Any], Column[UUID]], after: Key | None, limit: int
@@ -154,6 +178,10 @@ def _signals(scope: UUID | None) -> Select[Any]:
         subscriptions.c.bot_id == signals.c.bot_id, subscriptions.c.user_id == scope, ~subscriptions.c.is_deleted
     )
     return query.where(follows)
+
+
+def _attentions(scope: UUID | None) -> Select[Any]:
+    return _owned(attentions, scope).where(attentions.c.since.is_not(None))
 
 
 def _owned(table: Table, scope: UUID | None) -> Select[Any]:

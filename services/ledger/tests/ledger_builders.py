@@ -17,7 +17,10 @@ from shared.bus import Bus, Envelope
 from shared.clock import Clock
 from shared.contracts import (
     Action,
+    AttentionEnded,
+    AttentionNeeded,
     CloseReason,
+    Doubt,
     EntriesAllowed,
     EntriesStopped,
     ExecutionFinished,
@@ -29,6 +32,7 @@ from shared.contracts import (
     SignalDispatched,
     SignalReceived,
     SubscriptionChanged,
+    Verdict,
 )
 from shared.db.database import Database
 from shared.ids import derived, execution_id
@@ -144,6 +148,39 @@ def subscribed(user_id: UUID, *, bot_id: UUID = BOT, status: Any = "active") -> 
     id_ = derived("subscription", user_id, bot_id)
     return SubscriptionChanged(
         id=uuid4(), occurred_at=T0, subscription_id=id_, bot_id=bot_id, user_id=user_id, status=status
+    )
+
+
+def attention(attention_id: UUID, signal_id: UUID, *, user_id: UUID | None = None) -> dict[str, Any]:
+    return {
+        "attention_id": attention_id,
+        "execution_id": derived("execution", attention_id),
+        "signal_id": signal_id,
+        "bot_id": BOT,
+        "subscription_id": attention_id,
+        "user_id": user_id or attention_id,
+    }
+
+
+def needed(attention_id: UUID, signal_id: UUID, *, user_id: UUID | None = None, after_s: float = 0) -> AttentionNeeded:
+    return AttentionNeeded(
+        id=derived("needed", attention_id),
+        occurred_at=T0 + timedelta(seconds=after_s),
+        action="buy",
+        symbol="BTCUSDT",
+        doubt=Doubt.ORDER_UNKNOWN,
+        client_order_id="tc-x-e1",
+        **attention(attention_id, signal_id, user_id=user_id),
+    )
+
+
+def attended(attention_id: UUID, signal_id: UUID, *, user_id: UUID | None = None) -> AttentionEnded:
+    return AttentionEnded(
+        id=derived("attended", attention_id),
+        occurred_at=T0 + timedelta(minutes=9),
+        ended_by=ADMIN.user_id,
+        verdict=Verdict.NOT_PLACED,
+        **attention(attention_id, signal_id, user_id=user_id),
     )
 
 

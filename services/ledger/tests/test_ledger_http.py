@@ -8,6 +8,7 @@ from services.ledger.tests.ledger_builders import (
     ADMIN,
     BOT,
     House,
+    attended,
     bearer,
     closed,
     customer,
@@ -15,12 +16,14 @@ from services.ledger.tests.ledger_builders import (
     entries_allowed,
     entries_stopped,
     finished,
+    needed,
     on_sqlite,
     opened,
     received,
     subscribed,
 )
-from shared.contracts import ExecutionStatus
+from shared.contracts import Doubt, ExecutionStatus
+from shared.doubts import DOUBTS
 from shared.reasons import Reason
 
 ANA, BO, EVE = customer(1), customer(2), customer(3)
@@ -60,6 +63,7 @@ async def test_results_have_the_contracts_fields_and_amounts_are_strings(house: 
             "successful_executions": 1,
             "failed_executions": 0,
             "skipped_executions": 0,
+            "needing_attention": 0,
         }
     ]
     assert await house.items("/executions") == [
@@ -260,6 +264,7 @@ async def test_openapi_describes_the_routes(house: House) -> None:
         "/api/v1/executions/{execution_id}",
         "/api/v1/positions",
         "/api/v1/reasons",
+        "/api/v1/attention",
         "/api/v1/audit/verify",
         "/api/v1/stops",
         "/api/v1/stream",
@@ -299,3 +304,34 @@ async def test_stops_of_entries_are_an_administrators_to_see_and_those_in_force_
     }
     assert (second["id"], second["allowed_at"]) == (str(over), "2026-11-22T12:05:00Z")
     assert second["allowed_by"] == str(ADMIN.user_id)
+
+
+async def test_an_execution_that_needs_attention_says_what_is_unknown_and_what_a_person_can_do(house: House) -> None:
+    signal_id, mine, hers = uuid4(), uuid4(), uuid4()
+    await house.hear(received(signal_id), dispatched(signal_id, 2))
+    await house.hear(
+        needed(mine, signal_id, user_id=ANA.user_id), needed(hers, signal_id, user_id=BO.user_id, after_s=1)
+    )
+    assert ids(await house.items("/attention")) == [str(hers), str(mine)]
+    assert (await house.items("/signals"))[0]["needing_attention"] == 2
+    [item] = await house.items("/attention", ANA)
+    assert (item["id"], item["doubt"], item["client_order_id"]) == (str(mine), "order_unknown", "tc-x-e1")
+    assert "order history" in item["advice"]
+    assert "histórico de ordens" in item["advice_pt"]
+    assert item["unknown"] != item["unknown_pt"]
+
+    await house.hear(attended(mine, signal_id, user_id=ANA.user_id))
+    assert await house.items("/attention", ANA) == []
+    [item] = await house.items("/attention?status=ended", ANA)
+    assert (item["outcome"], item["ended_by"]) == ("not_placed", str(ADMIN.user_id))
+    assert (await house.items("/signals"))[0]["needing_attention"] == 1
+    assert await house.items("/attention", EVE) == []
+
+
+async def test_every_doubt_is_explained_in_whole_sentences_of_two_languages() -> None:
+    assert list(DOUBTS) == list(Doubt)
+    for said in DOUBTS.values():
+        for words in (said.unknown, said.advice):
+            assert words.en != words.pt
+            assert words.en.endswith(".")
+            assert words.pt.endswith(".")

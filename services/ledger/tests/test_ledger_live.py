@@ -19,6 +19,7 @@ from services.ledger.tests.ledger_builders import (
     customer,
     dispatched,
     finished,
+    needed,
     on_sqlite,
     opened,
     received,
@@ -64,6 +65,14 @@ async def event(stream: ClientResponse) -> dict[str, str]:
                 fields[name] = value
             elif fields:
                 return fields
+
+
+async def test_the_stream_tells_who_needs_attention_to_those_whom_it_concerns(house: House, reader: House) -> None:
+    async with streaming(reader, ANA) as stream:
+        await house.hear(needed(uuid4(), uuid4(), user_id=BO.user_id))
+        await house.hear(needed(UUID(int=7), uuid4(), user_id=ANA.user_id))
+        told = await event(stream)
+    assert (told["event"], json.loads(told["data"])["id"]) == ("attention", str(UUID(int=7)))
 
 
 async def test_the_stream_shows_what_the_lists_show(house: House, reader: House) -> None:

@@ -9,11 +9,13 @@ from services.ledger.projection import ReadModel, project, settled
 from services.ledger.tests.ledger_builders import (
     BOT,
     T0,
+    attended,
     closed,
     dispatched,
     entries_allowed,
     entries_stopped,
     finished,
+    needed,
     opened,
     received,
     subscribed,
@@ -37,6 +39,9 @@ FACTS: list[Message] = [
     entries_stopped(UUID(int=31)),
     entries_allowed(UUID(int=31)),
     entries_stopped(UUID(int=32)),
+    needed(UUID(int=41), SIGNALS[2]),
+    attended(UUID(int=41), SIGNALS[2]),
+    needed(UUID(int=42), SIGNALS[2]),
 ]
 
 
@@ -52,6 +57,7 @@ def play(batches: list[list[Message]]) -> tuple[ReadModel, list[SignalSettled]]:
         model.positions |= after.positions
         model.subscriptions |= after.subscriptions
         model.stops |= after.stops
+        model.attentions |= after.attentions
     return model, left
 
 
@@ -62,18 +68,24 @@ def test_any_order_with_any_duplicates_gives_the_same_read_model_and_settles_onc
     batches = [list(facts[a:b]) for a, b in zip([0, *cuts], [*cuts, len(facts)], strict=True)]
     model, left = play(batches)
     expected, _ = play([FACTS])
-    assert (model.signals, model.positions, model.subscriptions, model.stops, model.sealed) == (
+    assert (model.signals, model.positions, model.subscriptions, model.stops, model.sealed, model.attentions) == (
         expected.signals,
         expected.positions,
         expected.subscriptions,
         expected.stops,
         expected.sealed,
+        expected.attentions,
     )
     assert len(model.executions) == len(model.sealed)
     # told a second time only to a sender who asks, by telling the signal a second time
     assert sorted({message.signal_id for message in left}) == SIGNALS[:2]
     assert len({message.id for message in left}) == 2
-    assert len(left) <= 2 + facts.count(FACTS[0])
+    assert len(left) <= 2 + facts.count(FACTS[0]) + facts.count(FACTS[1])
+
+
+def test_a_signal_says_how_many_of_its_executions_need_attention() -> None:
+    model, _ = play([FACTS])
+    assert [model.signals[signal_id].needing_attention for signal_id in SIGNALS] == [0, 0, 1]
 
 
 def test_a_settled_signal_tells_its_counts() -> None:
