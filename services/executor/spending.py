@@ -40,7 +40,7 @@ def buy(config: TradeConfig, price: Decimal, rules: SymbolRules, fee: Decimal) -
 def _least(config: TradeConfig, price: Decimal, rules: SymbolRules) -> Decimal:
     """The smallest quantity that can be sold at the price, and at the stop-loss."""
     if config.stop_loss_pct:
-        price = max(stop_trigger("long", price, config.stop_loss_pct, rules), rules.tick)
+        price = min(price, stop_trigger("long", price, config.stop_loss_pct, rules))
     return ceil_to(max(rules.quantity_min, rules.notional_min * _HEADROOM / price), rules.quantity_step)
 
 

@@ -9,6 +9,8 @@ from uuid import UUID
 from services.executor.machine import decide
 from services.executor.orders import (
     AccountView,
+    Balance,
+    Funds,
     Order,
     Position,
     PositionSide,
@@ -63,6 +65,7 @@ NOW = 1_800_000_000_000
 TIMING = Timing()
 CLOSED_AT = NOW + TIMING.recv_window_ms + TIMING.lag_margin_ms
 RULES = SymbolRules("BTCUSDT", Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(100), Decimal(50))
+FUNDS = Funds(Balance(Decimal("0.5"), NOW), Decimal("0.001"))
 QUANTITY, PRICE = Decimal("0.010"), Decimal(100_000)
 FILLED = Order("77", "FILLED", QUANTITY, PRICE, NOW + 5)
 PARTLY = replace(FILLED, status="EXPIRED", executed_quantity=Decimal("0.004"))
@@ -123,7 +126,7 @@ def view(*own: Position, leverage: int = 10, by_hand: Decimal = Decimal(0), hedg
         ("BTCUSDT", side, by_hand + sum((p.signed for p in own if p.position_side == side), Decimal(0)))
         for side in sides
     )
-    return Prepared(AccountView(hedge, RULES, PRICE, leverage, held, own, ()))
+    return Prepared(AccountView(hedge, RULES, PRICE, leverage, held, own, (), funds=FUNDS))
 
 
 class Execution:

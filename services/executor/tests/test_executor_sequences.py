@@ -11,11 +11,14 @@ from pydantic import TypeAdapter
 
 from services.executor.machine import decide
 from services.executor.orders import (
+    Balance,
     CancelProtection,
     MarketOrder,
+    Oco,
     Order,
     Protection,
     Purpose,
+    Release,
     SetLeverage,
     Settle,
     Step,
@@ -36,11 +39,13 @@ from services.executor.state import (
     Prepare,
     Protect,
     Refused,
+    Released,
     Seen,
     Sleep,
     Standing,
     State,
     StillOpen,
+    Through,
     Uncertain,
     Woke,
     Work,
@@ -88,12 +93,22 @@ VIEWS = st.builds(
     hedge=st.booleans(),
 ) | st.builds(view, leverage=st.sampled_from([3, 10]), hedge=st.booleans())
 CODES = st.sampled_from([-2019, -2021, -2022, -4045, -4061, -4116, -4130, -4509, None])
+LEGS = st.tuples(st.sampled_from([CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT]), st.none() | ORDERS)
+RELEASED = st.builds(
+    Released,
+    st.lists(LEGS, max_size=2).map(tuple),
+    st.sampled_from([Decimal(0), Decimal("0.006"), QUANTITY, Decimal(1)]),
+    st.builds(Balance, st.sampled_from([Decimal(0), QUANTITY, Decimal(1)]), st.integers(NOW, NOW + 100_000)),
+    st.integers(NOW, NOW + 100_000),
+)
+THROUGH_TARGET = Through(CloseReason.TAKE_PROFIT, THROUGH)
 OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     st.just(Woke()),
     VIEWS,
     st.builds(Seen, ORDERS),
     st.builds(Absent, st.integers(NOW, NOW + 100_000)),
-    st.sampled_from([Standing("s"), NotStanding(), Done(), StillOpen(), SOLD, STOPPED, uncertain()]),
+    st.sampled_from([Standing("s"), NotStanding(), Done(), StillOpen(), SOLD, STOPPED, THROUGH_TARGET, uncertain()]),
+    RELEASED,
     CODES.map(lambda code: Refused(answered(Reason.REFUSED, code, ""))),
     st.sampled_from([0, 60_000]).map(unsent),
 )
@@ -102,15 +117,16 @@ ANSWERS: dict[type, st.SearchStrategy[Observation]] = {
     Prepare: VIEWS,
     Place: st.builds(Seen, ORDERS) | st.sampled_from([uncertain(), unsent(), unsent(2_000), FLAT, STOPPED]),
     Find: st.builds(Seen, ORDERS) | st.builds(Absent, st.integers(NOW, NOW + 100_000)),
-    Protect: st.sampled_from([Standing("s"), NOT_YET, FULL, uncertain(), unsent(2_000), THROUGH]),
-    FindProtection: st.sampled_from([Standing("s"), NotStanding()]),
-    Do: st.sampled_from([Done(), SOLD, StillOpen(), uncertain()]),
+    Protect: st.sampled_from([Standing("s", "t"), THROUGH_TARGET, NOT_YET, FULL, uncertain(), unsent(2_000), THROUGH]),
+    FindProtection: st.just(Standing("s", "t")) | st.builds(NotStanding, st.integers(NOW, NOW + 100_000)),
+    Do: st.one_of(st.sampled_from([Done(), SOLD, StillOpen(), uncertain()]), RELEASED),
     Sleep: st.just(Woke()),
     End: st.just(Woke()),
 }
 WORKS = st.builds(
     work_of,
     st.sampled_from(Action),
+    market_type=st.sampled_from(["futures", "spot"]),
     stop_loss_pct=st.sampled_from([None, Decimal(2)]),
     take_profit_pct=st.sampled_from([None, Decimal(4)]),
     max_entries_per_symbol=st.sampled_from([1, 2]),
@@ -169,12 +185,19 @@ def test_every_observation_in_every_state_is_decided(data: st.DataObject, work: 
     assert sum(place.order.purpose is Purpose.ENTRY for place in placed) <= 6 + waited
 
 
+STOP = Protection(CloseReason.STOP_LOSS, "BTCUSDT", "SELL", "BOTH", PRICE, QUANTITY, "s1")
+TARGET = replace(STOP, reason=CloseReason.TAKE_PROFIT, client_id="t1")
 STEPS: list[Step] = [
     SetLeverage("BTCUSDT", 10),
     MarketOrder(Purpose.EXIT, "BTCUSDT", "SELL", "BOTH", QUANTITY, HELD, CloseReason.UNWOUND, ("1", "2")),
     MarketOrder(Purpose.ENTRY, "BTCUSDT", "BUY", "LONG", Decimal("1E+2")),
     Protection(CloseReason.STOP_LOSS, "BTCUSDT", "SELL", "BOTH", PRICE, None, "s1"),
     Protection(CloseReason.TAKE_PROFIT, "BTCUSDT", "SELL", "BOTH", PRICE, QUANTITY, "t1"),
+    Oco(STOP, TARGET, "o1"),
+    Release(HELD, Purpose.UNWIND, CloseReason.UNWOUND, ("1",), NOW, begun=True),
+    MarketOrder(
+        Purpose.EXIT, "BTCUSDT", "SELL", "BOTH", QUANTITY, HELD, before=Balance(QUANTITY, NOW), spend=Decimal(1)
+    ),
     CancelProtection("BTCUSDT", "s1"),
     Settle(HELD, (), CloseReason.SIGNAL),
     Settle(ETH, ("1", "2"), CloseReason.EXTERNAL),
