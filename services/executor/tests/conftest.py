@@ -57,10 +57,10 @@ class Paper:
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
-        self._session = session
+        self.session = session
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
-        async with self._session.request(method, self.url + path, json=body) as response:
+        async with self.session.request(method, self.url + path, json=body) as response:
             assert response.status < 300, await response.text()
             return await response.json(content_type=None)
 

@@ -35,7 +35,7 @@ class Wire(Paper):
 
 @pytest.fixture
 async def paper(paper: Paper) -> AsyncIterator[Wire]:
-    wire, app = Wire(paper.url, paper._session), web.Application()
+    wire, app = Wire(paper.url, paper.session), web.Application()
     wire.behind = paper.url
     app.router.add_route("*", "/{path:.*}", wire.carry)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
