@@ -12,13 +12,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.paper_exchange.controls import Controls
 from services.paper_exchange.feed import Feed, read_feed
+from services.paper_exchange.followers import Followers
 from services.paper_exchange.futures.model import Market
 from services.paper_exchange.futures.symbols import SYMBOLS
 from services.paper_exchange.http import Gate
 from services.paper_exchange.keyring import Keyring
 from services.paper_exchange.prices import Prices
 from services.paper_exchange.settings import Settings
-from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.spot.model import Market as SpotMarket
 from services.paper_exchange.store import SAVE_EVERY_S, Store
 from services.paper_exchange.stream import Hub

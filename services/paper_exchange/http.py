@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry, Counter
 from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.faults import DROPS, NEVER_ANSWERS, Fault
+from services.paper_exchange.followers import Followers
 from services.paper_exchange.futures.model import Market
 from services.paper_exchange.history import History
 from services.paper_exchange.keyring import Key, Keyring
 from services.paper_exchange.signing import Params, check_signature, check_window, read_params, text
-from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.spot.model import Market as SpotMarket
 from services.paper_exchange.stream import Hub
 from services.paper_exchange.venue import Venue

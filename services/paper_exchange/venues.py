@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.paper_exchange.endpoint import Endpoint, Security
+from services.paper_exchange.followers import Followers
 from services.paper_exchange.futures import model as futures
 from services.paper_exchange.futures import routes as futures_routes
 from services.paper_exchange.keyring import Key, permissions
@@ -20,7 +21,6 @@ from services.paper_exchange.limits import (
 from services.paper_exchange.signing import Params
 from services.paper_exchange.spot import model as spot
 from services.paper_exchange.spot import routes as spot_routes
-from services.paper_exchange.spot.followers import Followers
 from services.paper_exchange.stream import Hub
 from services.paper_exchange.venue import USED_WEIGHT, Venue
 

@@ -12,9 +12,9 @@ from aiohttp import WSMsgType, web
 
 from services.paper_exchange.endpoint import Endpoint
 from services.paper_exchange.errors import Refused
+from services.paper_exchange.followers import Session
 from services.paper_exchange.http import Asked, Gate
 from services.paper_exchange.signing import Params, check_signature, check_window, text, whole
-from services.paper_exchange.spot.followers import Session
 from services.paper_exchange.spot.model import Json
 from services.paper_exchange.venue import USED_WEIGHT
 
