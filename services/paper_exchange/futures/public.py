@@ -22,7 +22,7 @@ from services.paper_exchange.futures.symbols import (
 )
 from services.paper_exchange.limits import ORDERS_PER_10_SECONDS, ORDERS_PER_MINUTE, WEIGHT_PER_MINUTE
 
-EIGHT_HOURS_MS = 28_800_000
+EIGHT_HOURS_MS, DAY_MS = 28_800_000, 86_400_000
 ORDER_LIMITS: list[Json] = [
     {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": ORDERS_PER_10_SECONDS},
     {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": ORDERS_PER_MINUTE},
@@ -82,6 +82,35 @@ def book_ticker(market: Market, symbol: str, now_ms: int) -> Json:
         "askQty": size,
         "time": now_ms,
         "lastUpdateId": now_ms,
+    }
+
+
+def depth(market: Market, symbol: str, now_ms: int) -> Json:
+    """GET /fapi/v1/depth: one level on each side, both at the one price."""
+    level = [price(symbol, market.prices[symbol]), plain(SYMBOLS[symbol].market_max_qty)]
+    return {"lastUpdateId": now_ms, "E": now_ms, "T": now_ms, "bids": [level], "asks": [level]}
+
+
+def ticker_24hr(market: Market, symbol: str, now_ms: int) -> Json:
+    """A row of GET /fapi/v1/ticker/24hr: the price against that of the start; nobody else trades, so no volume."""
+    opened, last = SYMBOLS[symbol].start_price, market.prices[symbol]
+    return {
+        "symbol": symbol,
+        "priceChange": price(symbol, last - opened),
+        "priceChangePercent": f"{(last - opened) / opened * 100:.3f}",
+        "weightedAvgPrice": price(symbol, last),
+        "lastPrice": price(symbol, last),
+        "lastQty": "0",
+        "openPrice": price(symbol, opened),
+        "highPrice": price(symbol, max(opened, last)),
+        "lowPrice": price(symbol, min(opened, last)),
+        "volume": "0",
+        "quoteVolume": "0",
+        "openTime": now_ms - DAY_MS,
+        "closeTime": now_ms,
+        "firstId": 0,
+        "lastId": 0,
+        "count": 0,
     }
 
 

@@ -209,7 +209,7 @@ def _force_orders(call: Call) -> list[Json]:
         for order in call.account.orders.values()
         if order.client_id.startswith(AUTOCLOSE) and symbol in (None, order.symbol) and _timely(call, order)
     ]
-    return [render.queried(row) for row in rows[: -_limit(call, 50) - 1 : -1] if kind == "LIQUIDATION"]
+    return [render.listed(row) for row in rows[: -_limit(call, 50) - 1 : -1] if kind == "LIQUIDATION"]
 
 
 def _set_position_mode(call: Call) -> Json:
@@ -258,6 +258,8 @@ ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/fapi/v1/ticker/price"): _open_to_all(_per_symbol(public.ticker_price), 1, 2),
     ("GET", "/fapi/v2/ticker/price"): _open_to_all(_per_symbol(public.ticker_price), 1, 2),
     ("GET", "/fapi/v1/ticker/bookTicker"): _open_to_all(_per_symbol(public.book_ticker), 2, 5),
+    ("GET", "/fapi/v1/ticker/24hr"): _open_to_all(_per_symbol(public.ticker_24hr), 1, 40),
+    ("GET", "/fapi/v1/depth"): _open_to_all(lambda call: public.depth(call.market, call.symbol, call.now_ms), 10),
     ("POST", "/fapi/v1/order"): Endpoint(_place, 0, orders=(1, 1), matched=True),
     ("GET", "/fapi/v1/order"): Endpoint(_query),
     ("DELETE", "/fapi/v1/order"): Endpoint(_cancel),

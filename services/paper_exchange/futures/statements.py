@@ -40,7 +40,7 @@ def account_v2(market: Market, account: Account, *, can_withdraw: bool) -> Json:
         for position in _all(account)
     ]
     config = account_config(account, can_withdraw=can_withdraw)
-    return {**config, **_totals(sums), "assets": [asset], "positions": rows}
+    return {**config, "feeBurn": False, **_totals(sums), "assets": [asset], "positions": rows}
 
 
 def account_config(account: Account, *, can_withdraw: bool) -> Json:

@@ -13,6 +13,7 @@ from binance_common.configuration import (
 )
 from binance_sdk_derivatives_trading_usds_futures import DerivativesTradingUsdsFutures
 from binance_sdk_spot.spot import Spot
+from pydantic import BaseModel
 
 from services.paper_exchange.tests.exchange_client import Customer, Running
 
@@ -87,3 +88,24 @@ def a_spot_sdk(exchange: Running, customer: Customer) -> Any:
     rest = ConfigurationRestAPI(*keys, base_path=exchange.url, timeout=5000)
     socket = ConfigurationWebSocketAPI(*keys, stream_url=exchange.url.replace("http", "ws") + "/ws-api/v3")
     return Spot(rest, config_ws_api=socket)
+
+
+def fields_amiss(answer: Any) -> tuple[set[str], set[str]]:
+    """Names of fields that an answer of Binance's SDK lacks (or has as null), and of those unknown to its models."""
+    absent: set[str] = set()
+    unknown: set[str] = set()
+
+    def look_through(part: Any) -> None:
+        part = getattr(part, "actual_instance", None) or part
+        if isinstance(part, list):
+            for row in part:
+                look_through(row)
+        elif isinstance(part, BaseModel):
+            unknown.update(getattr(part, "additional_properties", {}))
+            for name in set(type(part).model_fields) - {"additional_properties"}:
+                look_through(getattr(part, name))
+                if getattr(part, name) is None:
+                    absent.add(name)
+
+    look_through(answer)
+    return absent, unknown

@@ -33,6 +33,9 @@ async def test_ccxt_reads_the_markets(ccxt_client: Any) -> None:
     assert (market["precision"]["price"], market["precision"]["amount"]) == (0.1, 0.001)
     assert market["limits"]["cost"]["min"] == 50
     assert len(ccxt_client.symbols) == 6
+    assert (await ccxt_client.fetch_ticker(BTC))["last"] == 95234.5
+    assert (await ccxt_client.fetch_order_book(BTC))["asks"][0] == [95234.5, 120]
+    assert (await ccxt_client.fetch_funding_rate(BTC))["fundingRate"] == 0
 
 
 async def test_ccxt_plays_entry_protection_and_stop(exchange: Running, ccxt_client: Any) -> None:
@@ -140,7 +143,9 @@ async def test_python_binance_plays_the_whole_tune(exchange: Running, customer: 
             client.futures_change_leverage(symbol="BTCUSDT", leverage=5)
             client.futures_change_margin_type(symbol="BTCUSDT", marginType="ISOLATED")
             assert client.futures_leverage_bracket(symbol="BTCUSDT")["brackets"][0]["initialLeverage"] == 125
-            assert client.futures_get_position_mode() == {"dualSidePosition": False}
+            client.futures_change_position_mode(dualSidePosition="true")
+            assert client.futures_get_position_mode() == {"dualSidePosition": True}
+            client.futures_change_position_mode(dualSidePosition="false")
             entry = client.futures_create_order(
                 symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.010", newOrderRespType="RESULT"
             )
@@ -156,6 +161,8 @@ async def test_python_binance_plays_the_whole_tune(exchange: Running, customer: 
             )
             assert len(client.futures_get_open_algo_orders(symbol="BTCUSDT")) == 2
             assert client.futures_cancel_algo_order(algoId=target["algoId"])["code"] == "200"
+            listed = client.futures_get_all_algo_orders(symbol="BTCUSDT")
+            assert [row["algoStatus"] for row in listed] == ["CANCELED", "NEW"]
             limit = client.futures_create_order(
                 symbol="BTCUSDT", side="BUY", type="LIMIT", quantity="0.010", price="94000", timeInForce="GTC"
             )

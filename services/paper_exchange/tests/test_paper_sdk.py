@@ -4,21 +4,60 @@ import asyncio
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from binance_common.errors import BadRequestError
 from binance_sdk_derivatives_trading_usds_futures.rest_api import models
 
-from services.paper_exchange.tests.clients import an_sdk
+from services.paper_exchange.tests.clients import an_sdk, fields_amiss
 from services.paper_exchange.tests.exchange_client import Customer, Running
 
 BTC = "BTCUSDT"
 
+# Sent only where there is something to say: trailing orders, option-like fields of the Algo Service, adjusted accounts,
+# the rows of a batch that failed (or did not), what a filter of another kind has.
+SOMETIMES = {
+    *("activate_price", "callback_rate", "price_rate", "iceberg_quantity", "notional_coef", "settle_plan", "account"),
+    *("tp_price", "tp_trigger_price", "tp_order_type", "sl_price", "sl_trigger_price"),
+    *("actual_price", "actual_qty", "actual_type", "code", "msg"),
+    *("limit", "max_price", "max_qty", "min_price", "min_qty", "multiplier_decimal", "multiplier_down"),
+    *("multiplier_up", "notional", "step_size", "tick_size"),
+    # no longer sent since 2026-06-30, still in its models
+    *("avg_price", "cum_quote"),
+}
+# Seen on the live exchange, not yet in its models; and the symbols that its models do not name.
+NEWER = {
+    *("futuresType", "maxMoveOrderLimit", "permissionSets", "positionControlSide", "lastUpdateId", "isActivated"),
+    *("breakEvenPrice", "isolatedMargin", "isolatedWallet", "notional", "dualSidePosition"),
+    *("BNBUSDT", "DOGEUSDT", "SOLUSDT", "XRPUSDT"),
+}
+
+
+class Strictly:
+    """The SDK's REST API; every answer that is read must have every field of its model, and no other."""
+
+    def __init__(self, api: Any) -> None:
+        self.api = api
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            answer = getattr(self.api, name)(*args, **kwargs)
+            return SimpleNamespace(data=lambda: self._read(name, answer.data()))
+
+        return call
+
+    @staticmethod
+    def _read(name: str, model: Any) -> Any:
+        absent, unknown = fields_amiss(model)
+        assert (name, absent - SOMETIMES, unknown - NEWER) == (name, set(), set())
+        return model
+
 
 async def played(exchange: Running, customer: Customer, tune: Callable[[Any], Any]) -> Any:
     """The SDK blocks, so it plays in a thread."""
-    return await asyncio.to_thread(tune, an_sdk(exchange, customer).rest_api)
+    return await asyncio.to_thread(tune, Strictly(an_sdk(exchange, customer).rest_api))
 
 
 def refused(call: Callable[[], object]) -> int | None:
@@ -39,6 +78,8 @@ async def test_market_data(exchange: Running, customer: Customer) -> None:
         assert api.symbol_price_ticker(BTC).data().actual_instance.price == "95234.50"
         assert api.symbol_price_ticker_v2(BTC).data().actual_instance.price == "95234.50"
         assert api.symbol_order_book_ticker(BTC).data().actual_instance.ask_price == "95234.50"
+        assert api.order_book(BTC).data().bids[0][0] == "95234.50"
+        assert api.ticker24hr_price_change_statistics(BTC).data().actual_instance.last_price == "95234.50"
 
     await played(exchange, customer, tune)
 
@@ -92,9 +133,9 @@ async def test_orders(exchange: Running, customer: Customer) -> None:
         wish = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "price": 94000.0, "timeInForce": "GTC"}
         row = models.PlaceMultipleOrdersBatchOrdersParameterInner
         rows = [row.model_validate(wish | {"quantity": quantity}) for quantity in (0.01, 0.0)]
-        placed, failed = api.place_multiple_orders(rows).data()
+        placed, failed = api.api.place_multiple_orders(rows).data()
         assert (placed.status, failed.code) == ("NEW", -4003)
-        canceled, unknown = api.cancel_multiple_orders(BTC, order_id_list=[placed.order_id, 1]).data()
+        canceled, unknown = api.api.cancel_multiple_orders(BTC, order_id_list=[placed.order_id, 1]).data()
         assert (canceled.status, unknown.code) == ("CANCELED", -2011)
         api.test_order(BTC, "BUY", "MARKET", quantity=0.01).data()
         assert refused(lambda: api.new_order(BTC, "BUY", "MARKET", quantity=100.0)) == -2019
