@@ -77,6 +77,7 @@ class SymbolRules:
     notional_max: Decimal | None = None
     protections_max: int | None = None
     can_protect: bool = True
+    quote: str = "USDT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from prometheus_client import Counter
 
 from services.executor import why
 from services.executor.exchange.budget import Urgency
-from services.executor.exchange.client import Failed, UnknownSymbol
+from services.executor.exchange.client import Failed, NotInDollars, UnknownSymbol
 from services.executor.exchange.futures import Futures
 from services.executor.exchange.governor import urgent
 from services.executor.exchange.market import Market
-from services.executor.exchange.spot import NotInDollars, Spot
+from services.executor.exchange.spot import Spot
 from services.executor.known import Accounts
 from services.executor.orders import (
     TRAITS,

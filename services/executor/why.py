@@ -189,7 +189,7 @@ def no_protections(symbol: str) -> Why:
 
 
 def not_in_dollars(symbol: str, quote: str) -> Why:
-    """A spot symbol whose price is not in dollars, while margins are."""
+    """A symbol whose price is not in dollars, while margins are."""
     return _say(
         Reason.SYMBOL_NOT_TRADING,
         Words(

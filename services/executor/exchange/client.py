@@ -28,6 +28,8 @@ from shared.service import background
 
 log = structlog.get_logger()
 
+DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "USDP", "USD1", "DAI", "USD"})
+
 _CLOCK_EVERY_S = 600.0
 _CLOCK_SAMPLES = 3
 _ROUND_TRIP_GOOD_MS = 500  # the time read may be wrong by half of it; the exchange bears one second ahead
@@ -69,6 +71,15 @@ class Failed(Exception):
 
 class UnknownSymbol(Exception):
     """The exchange does not list the symbol, or does not trade it now."""
+
+
+class NotInDollars(Exception):
+    """The symbol's quote asset is no dollar, while margins are: `symbol`, `quote`."""
+
+    def __init__(self, symbol: str, quote: str) -> None:
+        super().__init__(f"{symbol} is quoted in {quote}")
+        self.symbol = symbol
+        self.quote = quote
 
 
 class _Ccxt(binance):  # type: ignore[misc]  # ccxt ships no types

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.executor import profit
 from services.executor.exchange.budget import Limits, limits_of
-from services.executor.exchange.client import Client, Failed
+from services.executor.exchange.client import DOLLARS, Client, Failed, NotInDollars
 from services.executor.exchange.egress import Egress
 from services.executor.exchange.market_data import MarketData
 from services.executor.orders import (
@@ -62,7 +62,6 @@ class Futures:
         self._data = MarketData(self._read_rules, self._read_price, self._client.in_use)
         self.now_ms = self._client.now_ms
         self.know_clock = self._client.know_clock
-        self.rules = self._data.rules
         self.price = self._data.price
 
     @asynccontextmanager
@@ -75,6 +74,13 @@ class Futures:
     def is_paused(self) -> bool:
         """Whether the exchange asked to be left alone (429, 418)."""
         return self._client.governor.is_paused
+
+    async def rules(self, symbol: str) -> SymbolRules:
+        """The symbol's filters. Raises Failed, UnknownSymbol or NotInDollars (ETHBTC is a USDⓈ-M contract too)."""
+        rules = await self._data.rules(symbol)
+        if rules.quote not in DOLLARS:
+            raise NotInDollars(symbol, rules.quote)
+        return rules
 
     async def _read_rules(self) -> dict[str, SymbolRules]:
         """The filters of all symbols, and the limits: `GET /fapi/v1/exchangeInfo`."""
@@ -319,4 +325,5 @@ def _rules(row: Mapping[str, Any]) -> SymbolRules:
         notional_min=Decimal(filters["MIN_NOTIONAL"]["notional"]) if "MIN_NOTIONAL" in filters else Decimal(0),
         price_min=Decimal(prices["minPrice"]),
         price_max=Decimal(prices["maxPrice"]),
+        quote=row["quoteAsset"],
     )

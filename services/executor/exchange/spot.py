@@ -8,7 +8,7 @@ from typing import Any
 
 from services.executor import profit
 from services.executor.exchange.budget import Limits, limits_of
-from services.executor.exchange.client import Client, Failed, UnknownSymbol
+from services.executor.exchange.client import DOLLARS, Client, Failed, NotInDollars, UnknownSymbol
 from services.executor.exchange.egress import Egress
 from services.executor.exchange.market_data import MarketData
 from services.executor.orders import (
@@ -34,18 +34,8 @@ from shared.sealing import Credentials
 
 _PREFIXES = {"public": "/api/v3", "private": "/api/v3"}
 _LIMITS = Limits(weight=6_000, orders={10_000: 100, 86_400_000: 200_000})  # until the exchange tells its own
-_DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "USDP", "USD1", "DAI", "USD"})
 _PRICE_UNIT = Decimal("1E-12")  # an average price is a quotient and has no end of its own
 _UNKNOWN_ORDER, _NO_SUCH_ORDER, _ARCHIVED = -2011, -2013, -2026
-
-
-class NotInDollars(Exception):
-    """The symbol's quote asset is no dollar, while margins are: `symbol`, `quote`."""
-
-    def __init__(self, symbol: str, quote: str) -> None:
-        super().__init__(f"{symbol} is quoted in {quote}")
-        self.symbol = symbol
-        self.quote = quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +82,7 @@ class Spot:
         listing = await self._data.rules(symbol)
         if not listing.is_trading:
             raise UnknownSymbol(symbol)
-        if listing.quote not in _DOLLARS:
+        if listing.quote not in DOLLARS:
             raise NotInDollars(symbol, listing.quote)
         return listing.rules
 

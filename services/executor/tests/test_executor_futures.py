@@ -1,11 +1,14 @@
 """What is particular to USDⓈ-M Futures: leverage brackets, margin types, position modes, triggers, thin books."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.executor.exchange.futures import Futures
+from services.executor.orders import SymbolRules
 from services.executor.tests.conftest import SYMBOL, Customer, House
 from services.executor.tests.test_executor_flow import amount, by_hand, market_orders, sides, triggers
 from shared.contracts import CloseReason
@@ -29,6 +32,27 @@ async def ask(house: House, customer: Customer, method: str, **fields: Any) -> A
 async def settings_of(house: House, customer: Customer, symbol: str = SYMBOL) -> tuple[int, str]:
     [row] = await ask(house, customer, "fapiPrivateGetSymbolConfig", symbol=symbol)
     return int(row["leverage"]), row["marginType"]
+
+
+@pytest.fixture
+def a_contract_in_bitcoin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ETHBTC, as Binance lists it among the USDⓈ-M contracts."""
+    read_rules = Futures._read_rules
+
+    async def with_ethbtc(futures: Futures) -> dict[str, SymbolRules]:
+        rules = await read_rules(futures)
+        return rules | {"ETHBTC": replace(rules["ETHUSDT"], symbol="ETHBTC", quote="BTC")}
+
+    monkeypatch.setattr(Futures, "_read_rules", with_ethbtc)
+
+
+async def test_a_contract_that_is_not_priced_in_dollars_is_not_traded(
+    a_contract_in_bitcoin: None, house: House
+) -> None:
+    customer = await house.customer()
+    done = await house.trade("buy", customer, symbol="ETHBTC")
+    assert (done.status, done.error_code) == ("failed", "symbol_not_trading")
+    assert "ETHBTC is priced in BTC, not in dollars" in (done.error_message or "")
 
 
 # --- Leverage ---
