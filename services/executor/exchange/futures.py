@@ -32,7 +32,7 @@ from services.executor.outcomes import Answer
 from services.executor.state import Moved
 from services.executor.verdict import Reading
 from shared.clock import Clock
-from shared.contracts import CloseReason, MarketType
+from shared.contracts import CloseReason, MarginType, MarketType
 from shared.money import common_step, plain
 from shared.sealing import Credentials
 
@@ -101,8 +101,16 @@ class Futures:
         )
 
     async def brackets(self, credentials: Credentials, symbol: str) -> tuple[Bracket, ...]:
-        """What the account may hold of a symbol at which leverage: `GET /fapi/v1/leverageBracket`, weight 1."""
-        answer = await self._client.call("fapiPrivateGetLeverageBracket", {"symbol": symbol}, credentials, weight=1)
+        """What the account may hold of a symbol at which leverage: `GET /fapi/v1/leverageBracket`, weight 1.
+
+        None where it is not offered: then Binance decides when it gets the order.
+        """
+        try:
+            answer = await self._client.call("fapiPrivateGetLeverageBracket", {"symbol": symbol}, credentials, weight=1)
+        except Failed as error:
+            if not _is_gone(error):
+                raise
+            return ()
         row = answer[0] if isinstance(answer, list) else answer  # documented as an object, answered as a list
         factor = Decimal(str(row.get("notionalCoef", 1)))  # an account whose brackets were adjusted
         return tuple(
@@ -113,14 +121,23 @@ class Futures:
     async def holding(self, credentials: Credentials, symbol: str) -> Holding:
         """What the account holds of a symbol and how it trades it: `GET /fapi/v2/positionRisk`, weight 5.
 
-        v3 tells neither leverage nor margin type, and symbolConfig, which does, weighs 5 more. Read for every entry:
-        the customer may change both at any moment.
+        v3 tells neither leverage nor margin type, and symbolConfig, which does, weighs 5 more: both are asked where v2
+        is not offered any more. Read for every entry: the customer may change leverage and type at any moment.
         """
-        rows = await self._client.call("fapiPrivateV2GetPositionRisk", {"symbol": symbol}, credentials, weight=5)
+        try:
+            rows = await self._client.call("fapiPrivateV2GetPositionRisk", {"symbol": symbol}, credentials, weight=5)
+        except Failed as error:
+            if not _is_gone(error):
+                raise
+            held, [row] = await asyncio.gather(
+                self.held(credentials, symbol),
+                self._client.call("fapiPrivateGetSymbolConfig", {"symbol": symbol}, credentials, weight=5),
+            )
+            return Holding(held, int(row["leverage"]), _margin_type(row["marginType"]))
         held = tuple((row["symbol"], row["positionSide"], Decimal(row["positionAmt"])) for row in rows)
         if not rows:
             return Holding(held, None, None)
-        return Holding(held, int(rows[0]["leverage"]), "isolated" if rows[0]["marginType"] == "isolated" else "crossed")
+        return Holding(held, int(rows[0]["leverage"]), _margin_type(rows[0]["marginType"]))
 
     async def held(self, credentials: Credentials, symbol: str) -> tuple[tuple[str, PositionSide, Decimal], ...]:
         """What the account holds of a symbol, signed, per position side: `GET /fapi/v3/positionRisk`, weight 5."""
@@ -288,6 +305,17 @@ def _fill(row: Mapping[str, Any]) -> Fill:
 
 def _says(error: Failed, code: int) -> bool:
     return isinstance(error.reply, Answer) and error.reply.code == code
+
+
+def _is_gone(error: Failed) -> bool:
+    """Whether Binance does not offer the endpoint (any more): -5000 "Path …, Method … is invalid"."""
+    reply = error.reply
+    return isinstance(reply, Answer) and (reply.code == -5000 or reply.http_status in (404, 405, 410))
+
+
+def _margin_type(told: str) -> MarginType:
+    """v2 says `isolated` and `cross`, symbolConfig `ISOLATED` and `CROSSED`."""
+    return "isolated" if told.lower() == "isolated" else "crossed"
 
 
 def _stamp(intent: Intent) -> dict[str, str]:

@@ -18,6 +18,7 @@ class Wire(Paper):
 
     behind = ""
     where, body, times = ("", ""), "", 0
+    gone: tuple[str, ...] = ()
 
     def garble(self, method: str, path: str, body: str, times: int = 1) -> None:
         self.where, self.body, self.times = (method, path), body, times
@@ -25,6 +26,9 @@ class Wire(Paper):
     async def carry(self, request: web.Request) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         data = await request.read()
+        if request.path in self.gone:
+            said = f'{{"code": -5000, "msg": "Path {request.path}, Method {request.method} is invalid"}}'
+            return web.Response(text=said, status=404, content_type="application/json")
         async with aiohttp.request(request.method, self.behind + request.path_qs, data=data, headers=headers) as answer:
             body, status = await answer.text(), answer.status
         if self.times and (request.method, request.path) == self.where:
@@ -63,3 +67,12 @@ async def test_a_fill_whose_price_cannot_be_read_is_protected_all_the_same(house
     done = await house.trade("buy", customer)
     assert (done.status, done.executed_price) == ("success", None)
     await assert_protected_or_flat(house, customer)
+
+
+async def test_endpoints_that_binance_withdraws_are_done_without(house: House, paper: Wire) -> None:
+    paper.gone = ("/fapi/v2/positionRisk", "/fapi/v1/leverageBracket")
+    customer = await house.customer()
+    for action in ("buy", "sell"):
+        done = await house.trade(action, customer, leverage=20)
+        assert (done.status, done.executed_quantity) == ("success", Decimal("0.021"))
+        await assert_protected_or_flat(house, customer)
