@@ -215,4 +215,6 @@ def _no_endpoint(asked: Asked) -> Endpoint[Any]:
 
 
 def _weight(endpoint: Endpoint[Any], params: Params) -> int:
-    return endpoint.weight if endpoint.weight_all is None or params.get("symbol") else endpoint.weight_all
+    if endpoint.weight_all is None or params.get(endpoint.narrowed_by):
+        return endpoint.weight
+    return endpoint.weight_all

@@ -95,7 +95,6 @@ def find(account: Account, params: Params, client_id_name: str) -> OrderList:
 def cancel(account: Account, params: Params, now_ms: int, cancel_id: str) -> OrderList:
     """Cancel both orders of an open list; Refused(-2011) where it is not open."""
     symbol = read_symbol(params)
-    cancel_id = read_client_id(params, "newClientOrderId", 0) if "newClientOrderId" in params else cancel_id
     try:
         row = find(account, params, "listClientOrderId")
     except Refused as refusal:

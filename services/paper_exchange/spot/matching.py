@@ -13,14 +13,7 @@ from services.paper_exchange.signing import Params, whole
 from services.paper_exchange.spot import events
 from services.paper_exchange.spot.fills import close_list, end, expire_siblings, fill, siblings
 from services.paper_exchange.spot.model import ALGO_TYPES, LIMIT_TYPES, Account, Market, Order
-from services.paper_exchange.spot.rules import (
-    check_filters,
-    check_room,
-    check_status,
-    choice,
-    read_client_id,
-    read_order,
-)
+from services.paper_exchange.spot.rules import check_filters, check_room, check_status, choice, read_order
 from services.paper_exchange.spot.symbols import QUOTE, SYMBOLS
 
 TOO_LITTLE = "Order book liquidity is less than `LOT_SIZE` filter minimum quantity."
@@ -30,6 +23,7 @@ WOULD_TRIGGER = "Order would trigger immediately."
 WOULD_TAKE = "Order would immediately match and take."
 NEITHER_SENT = "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
 RESTRICTED = "Order was not canceled due to cancel restrictions."
+UNFILLED = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
 RESTRICTIONS = ("ONLY_NEW", "ONLY_PARTIALLY_FILLED")
 
 
@@ -111,7 +105,6 @@ def cancel(account: Account, params: Params, symbol: str, now_ms: int, cancel_id
     restriction = params.get("cancelRestrictions")
     if restriction:
         choice(restriction, RESTRICTIONS, -1145)
-    cancel_id = read_client_id(params, "newClientOrderId", 0) if "newClientOrderId" in params else cancel_id
     try:
         order = find(account, params, symbol)
     except Refused as refusal:
@@ -152,7 +145,7 @@ def _work(market: Market, account: Account, order: Order, now_ms: int) -> None:
     elif order.type not in LIMIT_TYPES or order.is_reached(price):
         fill(market, account, order, price, now_ms)
     elif order.time_in_force != "GTC":
-        end(account, order, "EXPIRED", now_ms, f"UNFILLED_{order.time_in_force}_{_SUFFIX[order.time_in_force]}")
+        end(account, order, "EXPIRED", now_ms, UNFILLED[order.time_in_force])
         close_list(account, order, now_ms)
 
 
@@ -173,9 +166,6 @@ def _budget(account: Account, order: Order) -> Decimal:
     """What a market buy may still spend."""
     free = account.free(QUOTE, but=order)
     return min(free, order.quote_quantity - order.cum_quote) if order.quote_quantity else free
-
-
-_SUFFIX = {"IOC": "QUANTITY_EXPIRED", "FOK": "ORDER_EXPIRED"}
 
 
 def _need(order: Order, price: Decimal) -> Decimal:

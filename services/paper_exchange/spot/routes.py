@@ -16,7 +16,7 @@ from services.paper_exchange.signing import Params, flag, whole_or
 from services.paper_exchange.spot import lists, matching, public, render, statements
 from services.paper_exchange.spot.model import Account, Json, Market, Order, OrderList, Trade
 from services.paper_exchange.spot.names import NAMES
-from services.paper_exchange.spot.rules import choice, read_symbol
+from services.paper_exchange.spot.rules import choice, read_client_id, read_symbol
 from services.paper_exchange.spot.symbols import SYMBOLS
 
 DAY_MS = 86_400_000
@@ -47,7 +47,7 @@ class Call:
     @property
     def cancel_id(self) -> str:
         """The id of a cancel: the client's own, or one made from ours."""
-        return self.params.get("newClientOrderId") or f"paper{self.market.next_id()}"
+        return read_client_id(self.params, "newClientOrderId", self.market.next_id())
 
 
 def _place(call: Call) -> Json:
@@ -226,7 +226,7 @@ _ENDPOINTS: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/api/v3/openOrderList"): Endpoint(_open_lists, 6),
     ("GET", "/api/v3/account"): Endpoint(_account, 20),
     ("GET", "/api/v3/account/commission"): Endpoint(lambda call: statements.commission(call.symbol), 20),
-    ("GET", "/api/v3/myTrades"): Endpoint(_trades, 20),
+    ("GET", "/api/v3/myTrades"): Endpoint(_trades, 5, 20, narrowed_by="orderId"),
     ("GET", "/api/v3/rateLimit/order"): Endpoint(lambda call: call.unfilled.rows(call.now_ms), 40),
     ("POST", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),
     ("PUT", "/api/v3/userDataStream"): Endpoint(_gone, security=Security.PUBLIC),

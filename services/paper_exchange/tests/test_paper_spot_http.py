@@ -1,5 +1,6 @@
 """Spot over real connections: what is refused and in which words, what answers look like, what they cost."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -196,6 +197,9 @@ async def test_successful_orders_cost_no_weight_and_filled_ones_do_not_count(cus
     assert customer.headers["X-MBX-ORDER-COUNT-1D"] == "3"
     assert [row["count"] for row in await customer.ok("GET", "/api/v3/rateLimit/order")] == [3, 3]
     assert customer.headers["X-MBX-USED-WEIGHT-1M"] == "41"
+    await customer.ok("GET", "/api/v3/myTrades", symbol=BTC, orderId=1)
+    await customer.ok("GET", "/api/v3/myTrades", symbol=BTC)
+    assert customer.headers["X-MBX-USED-WEIGHT-1M"] == "66"
     await customer.ok("GET", "/sapi/v1/account/apiRestrictions")
     assert customer.headers["X-SAPI-USED-IP-WEIGHT-1M"] == "1"
     await customer.ok("GET", "/fapi/v1/openOrders", symbol=BTC)
@@ -267,6 +271,18 @@ async def test_faults_meet_spot_as_they_meet_futures(exchange: Running, customer
         await exchange.control("POST", "/paper/faults", {"match": match, "kind": kind} | more)
         assert (await customer.call("POST", "/api/v3/order", **BUY))[0] == status
         assert len((await customer.book())["spot"]["orders"]) == orders
+
+
+async def test_an_order_that_is_held_up_beyond_its_window_is_not_executed(
+    exchange: Running, customer: Customer
+) -> None:
+    fault = {"match": {"path": "/api/v3/order"}, "kind": "late", "latency_ms": 150, "times": 2}
+    await exchange.control("POST", "/paper/faults", fault)
+    for window in (50, 5_000):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.4):
+                await customer.call("POST", "/api/v3/order", **BUY, recvWindow=window)
+    assert len((await customer.book())["spot"]["orders"]) == 1
 
 
 async def test_a_symbol_that_is_halted_takes_no_orders_on_spot_alone(exchange: Running, customer: Customer) -> None:
