@@ -15,6 +15,7 @@ from services.paper_exchange.keyring import Key
 from services.paper_exchange.spot import lists, matching
 from services.paper_exchange.spot.model import ZERO, Account, Market, Order
 from services.paper_exchange.spot.moves import settle
+from services.paper_exchange.spot.rules import money
 from services.paper_exchange.spot.symbols import FEE, QUOTE
 from services.paper_exchange.store import HOLDING, Holding
 
@@ -173,6 +174,35 @@ def test_a_snapshot_holds_everything(script: list[Step]) -> None:
         account.open_lists.keys(),
     )
     assert (again.free(QUOTE), again.free(BASE)) == (account.free(QUOTE), account.free(BASE))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, min_size=5, max_size=20))
+def test_the_stream_tells_the_whole_story(script: list[Step]) -> None:
+    market, account = a_market()
+    account.outbox = []
+    place(market, account, buy("0.05"))
+    for step in script:
+        with suppress(Refused):
+            run(market, account, step)
+    told: dict[str, dict[Any, Any]]
+    told = {"executionReport": {}, "listStatus": {}, "outboundAccountPosition": {}}  # the last word on each
+    for event in account.outbox:
+        if event["e"] == "outboundAccountPosition":
+            told[event["e"]] |= {row["a"]: (row["f"], row["l"]) for row in event["B"]}
+        else:
+            told[event["e"]][event["i"] if "i" in event else event["g"]] = event
+    for asset in (BASE, QUOTE):
+        balance = told["outboundAccountPosition"][asset]
+        assert balance == (money(account.free(asset)), money(account.locked(asset)))
+    reports = told["executionReport"]
+    assert reports.keys() == account.orders.keys()
+    for order in account.orders.values():
+        report = reports[order.id]
+        assert (report["X"], report["z"], report["Z"]) == (order.status, money(order.executed), money(order.cum_quote))
+        assert report["w"] == (order.id in account.open_orders and not order.is_waiting)
+    ends = {row.id: "ALL_DONE" if row.done else "EXECUTING" for row in account.lists.values()}
+    assert {list_id: event["L"] for list_id, event in told["listStatus"].items()} == ends
 
 
 def test_fees_are_taken_from_what_is_received() -> None:
