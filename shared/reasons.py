@@ -46,7 +46,6 @@ class Reason(StrEnum):
     DAILY_LOSS_LIMIT = "daily_loss_limit"
     BELOW_MINIMUM = "below_minimum"
     ABOVE_MAXIMUM = "above_maximum"
-    MARKET_NOT_SUPPORTED = "market_not_supported"
     ENVIRONMENT_UNAVAILABLE = "environment_unavailable"
     STOPPED = "stopped"
     KEY_REJECTED = "key_rejected"
@@ -189,11 +188,6 @@ CATALOGUE: dict[Reason, Explained] = {
             "A ordem é maior do que o símbolo aceita em uma ordem a mercado.",
         ),
         Words("Lower the margin or the leverage.", "Reduza a margem ou a alavancagem."),
-    ),
-    Reason.MARKET_NOT_SUPPORTED: Explained(
-        Kind.OPERATOR_MUST_ACT,
-        Words("The bot's market is not traded here.", "O mercado do bot não é operado aqui."),
-        Words("Choose a bot of another market.", "Escolha um bot de outro mercado."),
     ),
     Reason.ENVIRONMENT_UNAVAILABLE: Explained(
         Kind.OPERATOR_MUST_ACT,

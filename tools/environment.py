@@ -54,7 +54,13 @@ def local(given: Mapping[str, str]) -> dict[str, str]:
         "BOT_REGISTRY_DATABASE_URL",
         "LIVE_TRADING",
     )
-    passed_on += ("BINANCE_FUTURES_URL", "BINANCE_SPOT_URL", "BINANCE_TESTNET_FUTURES_URL", "CALL_TIMEOUT_MS")
+    passed_on += (
+        "BINANCE_FUTURES_URL",
+        "BINANCE_SPOT_URL",
+        "BINANCE_TESTNET_FUTURES_URL",
+        "BINANCE_TESTNET_SPOT_URL",
+        "CALL_TIMEOUT_MS",
+    )
     passed_on += ("ASK_AGAIN_AFTER_S",)
     passed_on += ("EGRESS_ADDRESS", "EGRESS_SHARES")
     chosen = {name: given[name] for name in (*defaults, *passed_on) if given.get(name)}
