@@ -114,6 +114,9 @@ async def test_overload_lets_through_what_only_reduces(exchange: Running, custom
     await spoil(exchange, "overload", times=0)
     assert await customer.refused("POST", PATH, **ORDER) == -1008
     await customer.market("SELL", "0.010", reduceOnly="true")
+    hedged = await exchange.customer(hedge_mode=True)
+    assert await hedged.refused("POST", PATH, **ORDER, positionSide="LONG") == -1008
+    assert await hedged.refused("POST", PATH, **ORDER | {"side": "SELL"}, positionSide="LONG") == -2022
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,9 @@ def test_an_isolated_position_takes_its_margin_out_of_the_shared_wallet_and_give
 def test_turning_an_isolated_position_round_sets_new_margin_apart() -> None:
     market, account = a_market(leverage=10)
     buy(market, account, "0.010")
+    go(market, "96000")
     buy(market, account, "0.030", side="SELL")
-    assert account.position(BTC, "BOTH").isolated_wallet == Decimal("190.469")
+    assert account.position(BTC, "BOTH").isolated_wallet == Decimal(192)
 
 
 def test_an_isolated_liquidation_costs_its_own_margin_and_leaves_the_crossed_position() -> None:

@@ -1,6 +1,7 @@
 """The user-data stream over real WebSockets."""
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
@@ -144,3 +145,25 @@ async def test_a_liquidation_is_told_as_one(exchange: Running) -> None:
         events = await heard(socket, 4)
     order = events[3]["o"]
     assert (order["x"], order["X"], order["c"][:10]) == ("CALCULATED", "FILLED", "autoclose-")
+
+
+async def test_an_order_that_fills_in_part_is_told_trade_by_trade_and_then_expires(
+    exchange: Running, customer: Customer
+) -> None:
+    key = (await customer.ok("POST", "/fapi/v1/listenKey"))["listenKey"]
+    async with exchange.session.ws_connect(f"{exchange.url}/private/ws?listenKey={key}") as socket:
+        fills = [{"share_pct": "40"}, {"share_pct": "30", "worse_pct": "0.1"}]
+        await exchange.control("PUT", "/paper/books/BTCUSDT", {"fills": fills})
+        await customer.market("BUY", "0.010")
+        async with asyncio.timeout(5):
+            events = [json.loads((await socket.receive()).data) for _ in range(8)]
+    kinds = ["TRADE_LITE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE", "ORDER_TRADE_UPDATE"]
+    assert [event["e"] for event in events] == [*kinds, "TRADE_LITE", *kinds[2:], "ORDER_TRADE_UPDATE"]
+    told = [event["o"] for event in events if event["e"] == "ORDER_TRADE_UPDATE"]
+    assert [(o["x"], o["X"], o["l"], o["z"], o["er"]) for o in told] == [
+        ("NEW", "NEW", "0", "0", "0"),
+        ("TRADE", "PARTIALLY_FILLED", "0.004", "0.004", "0"),
+        ("TRADE", "PARTIALLY_FILLED", "0.003", "0.007", "0"),
+        ("EXPIRED", "EXPIRED", "0", "0.007", "9"),
+    ]
+    assert told[1]["t"] != told[2]["t"]
