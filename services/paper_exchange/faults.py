@@ -27,6 +27,7 @@ Conditions do not spoil an answer; they hold beside whatever else meets the requ
 - `clock_skew`        the server's clock is off by `skew_ms` for this request: -1021, and what GET time tells
 - `engine_skew`       only the matching engine's clock is: -5028
 - `events_lost`, `events_twice`, `events_late` (by `latency_ms`): what becomes of an event of a user stream
+- `bare_stream`       a combined futures socket that opens now sends events without naming their listen key
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ ANSWERS |= {kind: int(title[:3]) for kind, title in PAGES.items()}
 DROPS = frozenset({"drop_before", "drop_after"})
 NEVER_ANSWERS = frozenset({"timeout_before", "timeout_after", "late"}) | DROPS
 EVENT_KINDS = frozenset({"events_lost", "events_twice", "events_late"})
-CONDITIONS = frozenset({"read_lag", "gte_lag", "strict_ids", "clock_skew", "engine_skew"}) | EVENT_KINDS
+CONDITIONS = frozenset({"read_lag", "gte_lag", "strict_ids", "clock_skew", "engine_skew", "bare_stream"}) | EVENT_KINDS
 KINDS = frozenset(ANSWERS) | NEVER_ANSWERS | {"error", "overload", "latency"} | CONDITIONS
 NEED_LATENCY = frozenset({"latency", "late", "read_lag", "gte_lag", "events_late"})
 EXECUTES = frozenset({"timeout_after", "drop_after", "late", "http_503_unknown", "latency"})

@@ -116,7 +116,8 @@ class Hub:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One WebSocket from handshake to close."""
-        combined = request.path.endswith("/stream")
+        is_bare = self.faults.condition("bare_stream", request.method, request.path, "") is not None
+        combined = request.path.endswith("/stream") and not is_bare
         response = web.WebSocketResponse(heartbeat=180, compress=False)
         await response.prepare(request)
         socket = Socket(combined=combined)

@@ -134,6 +134,18 @@ async def test_events_are_lost_doubled_and_late(exchange: Running, customer: Cus
     assert late == [*fill, "ACCOUNT_CONFIG_UPDATE"]
 
 
+async def test_a_combined_socket_may_leave_its_events_unnamed(exchange: Running, customer: Customer) -> None:
+    key = (await customer.ok("POST", "/fapi/v1/listenKey"))["listenKey"]
+    url = f"{exchange.url}/private/stream?listenKey={key}"
+    await hold(exchange, "bare_stream", times=1)
+    async with exchange.session.ws_connect(url) as bare, exchange.session.ws_connect(url) as named:
+        await customer.ok("POST", "/fapi/v1/leverage", symbol=BTC, leverage=10)
+        async with asyncio.timeout(5):
+            told, named_told = [json.loads((await socket.receive()).data) for socket in (bare, named)]
+    assert told["e"] == "ACCOUNT_CONFIG_UPDATE"
+    assert named_told == {"stream": key, "data": told}
+
+
 async def test_streams_can_be_cut_and_the_listen_key_lives_on(exchange: Running, customer: Customer) -> None:
     key = (await customer.ok("POST", "/fapi/v1/listenKey"))["listenKey"]
     async with exchange.session.ws_connect(f"{exchange.url}/private/ws?listenKey={key}") as socket:

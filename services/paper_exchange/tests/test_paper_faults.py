@@ -11,7 +11,7 @@ from services.paper_exchange.faults import Fault, FaultScript, read_fault
 from services.paper_exchange.tests.exchange_client import Customer, Running
 
 ORDER: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010"}
-PATH = "/fapi/v1/order"
+PATH, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 
 
 async def spoil(exchange: Running, kind: str | None = None, **more: object) -> None:
@@ -80,6 +80,17 @@ async def test_an_order_held_up_longer_than_its_window_is_refused_by_the_matchin
         await asyncio.wait_for(customer.call("POST", PATH, **ORDER, recvWindow=200), 0.1)
     await asyncio.sleep(0.4)
     assert (await customer.book())["orders"] == []
+
+
+async def test_a_conditional_order_held_up_beyond_its_window_is_taken_all_the_same(
+    exchange: Running, customer: Customer
+) -> None:
+    await exchange.control("POST", "/paper/faults", {"kind": "late", "latency_ms": 300, "match": {"path": ALGO}})
+    stop = customer.algo("SELL", "STOP_MARKET", "93000", "s1", quantity="0.010", reduceOnly="true")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(customer.call("POST", ALGO, **stop, recvWindow=200), 0.1)
+    await asyncio.sleep(0.4)
+    assert [row["clientAlgoId"] for row in (await customer.book())["open_algo_orders"]] == ["s1"]
 
 
 @pytest.mark.parametrize(
