@@ -23,7 +23,7 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[C]):
-    """`weight_all` is the weight where `narrowed_by` is left out; `free`: a success gives the weight back.
+    """`weight_all` is the weight where the parameter `narrowed_by` is left out; `free`: a success costs nothing.
 
     `orders` counts against the account's order limits, shorter interval first. `matched` is what the matching engine
     carries out itself, after a look at its own clock. `takes` are the parameters it knows; None: whatever is sent.

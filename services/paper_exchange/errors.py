@@ -42,6 +42,7 @@ MESSAGES = {
     -1134: "`strategyType` was less than 1000000.",
     -1136: "Invalid newOrderRespType.",
     -1145: "Invalid cancelRestrictions",
+    -1151: "Symbol is present multiple times in the list.",
     -1158: "Order type not supported in OCO.",
     -1165: "A limit order in a buy OCO must be below.",
     -1166: "A limit order in a sell OCO must be above.",

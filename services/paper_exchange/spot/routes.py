@@ -167,10 +167,12 @@ def _named_symbols(call: Call) -> list[str]:
     if not call.params.get("symbols"):
         return []
     try:
-        names = json.loads(call.params["symbols"])
-        return [read_symbol({"symbol": str(name)}).name for name in names]
+        names = [str(name) for name in json.loads(call.params["symbols"])]
     except (ValueError, TypeError):
         raise Refused(-1100, "symbols", r'^\["[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}\]$') from None
+    if len(set(names)) < len(names):
+        raise Refused(-1151)
+    return [read_symbol({"symbol": name}).name for name in names]
 
 
 def _page(call: Call, rows: list[Any], first_id: str) -> list[Any]:
@@ -212,7 +214,7 @@ _ENDPOINTS: dict[tuple[str, str], Endpoint[Call]] = {
         lambda call: public.average_price(call.market, call.symbol, call.now_ms), 2
     ),
     ("POST", "/api/v3/order"): Endpoint(_place, orders=(1, 1), free=True, matched=True),
-    ("POST", "/api/v3/order/test"): Endpoint(_test),
+    ("POST", "/api/v3/order/test"): Endpoint(_test, 20, 1, narrowed_by="computeCommissionRates"),
     ("GET", "/api/v3/order"): Endpoint(_query, 4),
     ("DELETE", "/api/v3/order"): Endpoint(_cancel, free=True, matched=True),
     ("GET", "/api/v3/openOrders"): Endpoint(_open_orders, 6, 80),

@@ -303,6 +303,7 @@ async def test_listen_keys_are_gone_and_unknown_symbols_are_named(exchange: Runn
         assert (await customer.send(method, "/api/v3/userDataStream"))[0] == 410
     for path, code in (
         ("/api/v3/exchangeInfo?symbol=NOPE", -1121), ("/api/v3/ticker/price?symbols=[1", -1100),
+        ('/api/v3/ticker/price?symbols=["BTCUSDT","BTCUSDT"]', -1151),
         ("/api/v3/ping?x=1", -1101), ("/api/v3/nothing", -5000),
     ):  # fmt: skip
         async with exchange.session.get(exchange.url + path) as response:
