@@ -1,14 +1,15 @@
-"""Account settings: leverage, margin type, position mode, assets mode. Pure.
+"""Account settings: leverage, margin type, margin of a position, position mode, assets mode. Pure.
 
-Source: developers.binance.com, USDⓈ-M Futures, "Change Initial Leverage", "Change Margin Type", "Change Position Mode",
+Source: developers.binance.com, USDⓈ-M Futures, "Change Initial Leverage", "Change Margin Type", "Modify Isolated
+Position Margin", "Change Position Mode",
 "Change Multi-Assets Mode".
 """
 
 from services.paper_exchange.errors import Refused
 from services.paper_exchange.futures import events
-from services.paper_exchange.futures.margin import margins
-from services.paper_exchange.futures.model import Account, Market
-from services.paper_exchange.futures.rules import read_symbol
+from services.paper_exchange.futures.margin import initial, margins, unrealized
+from services.paper_exchange.futures.model import ZERO, Account, Market
+from services.paper_exchange.futures.rules import read_number, read_symbol
 from services.paper_exchange.futures.symbols import Symbol
 from services.paper_exchange.signing import Params, text, whole
 
@@ -48,6 +49,32 @@ def set_margin_type(account: Account, params: Params) -> None:
     if any(position.symbol == symbol for position in account.held()):
         raise Refused(-4048)
     account.margin_types[symbol] = margin_type
+
+
+def move_margin(market: Market, account: Account, params: Params, now_ms: int) -> None:
+    """Add margin to an isolated position (type 1) or take some out (type 2).
+
+    -4055 for an amount that is not positive, -4049 for a crossed position, -4054 for none, -4050 for more than is
+    available, -4051 for more than the position can spare: its initial margin and what it has lost stay.
+    """
+    symbol, amount, direction = read_symbol(params).name, read_number(params, "amount"), whole(params, "type")
+    if direction not in (1, 2):
+        raise Refused(-1130, "type")
+    if amount <= 0:
+        raise Refused(-4055)
+    if not account.is_isolated(symbol):
+        raise Refused(-4049)
+    position = account.position(symbol, params.get("positionSide") or "BOTH")
+    if not position.amount:
+        raise Refused(-4054)
+    mark = market.prices[symbol]
+    if direction == 1 and amount > margins(market, account).available:
+        raise Refused(-4050)
+    lost = min(ZERO, unrealized(position, mark))
+    if direction == 2 and amount > position.isolated_wallet + lost - initial(account, position, mark):
+        raise Refused(-4051)
+    position.isolated_wallet += amount if direction == 1 else -amount
+    events.account_update(market, account, [position], "MARGIN_TRANSFER", now_ms)
 
 
 def set_position_mode(account: Account, params: Params) -> None:

@@ -6,7 +6,10 @@ Weights and security: developers.binance.com, USDⓈ-M Futures, the page of each
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from services.paper_exchange.endpoint import Endpoint, Security
 from services.paper_exchange.errors import Refused
@@ -196,6 +199,13 @@ def _set_margin_type(call: Call) -> Json:
     return DONE
 
 
+def _move_margin(call: Call) -> Json:
+    configure.move_margin(call.market, call.account, call.params, call.now_ms)
+    amount = orjson.Fragment(plain(Decimal(call.params["amount"])))
+    kind = int(call.params["type"])
+    return {"amount": amount, "code": 200, "msg": "Successfully modify position margin.", "type": kind}
+
+
 def _set_assets_mode(call: Call) -> Json:
     configure.set_assets_mode(call.account, call.params, call.now_ms)
     return DONE
@@ -281,6 +291,7 @@ ROUTES: dict[tuple[str, str], Endpoint[Call]] = {
     ("GET", "/fapi/v1/income"): Endpoint(_incomes, 30),
     ("POST", "/fapi/v1/leverage"): Endpoint(_set_leverage),
     ("POST", "/fapi/v1/marginType"): Endpoint(_set_margin_type),
+    ("POST", "/fapi/v1/positionMargin"): Endpoint(_move_margin),
     ("GET", "/fapi/v1/leverageBracket"): Endpoint(_brackets),
     ("POST", "/fapi/v1/positionSide/dual"): Endpoint(_set_position_mode),
     ("GET", "/fapi/v1/positionSide/dual"): Endpoint(lambda call: {"dualSidePosition": call.account.hedge_mode}, 30),

@@ -32,8 +32,8 @@ def read_order(params: Params, *, hedge_mode: bool, new_id: int, now_ms: int) ->
     position_side, reduce_only = _read_sides(params, side, hedge_mode)
     client_id = _read_client_id(params, "newClientOrderId", new_id)
     tif = _choice(text(params, "timeInForce"), TIMES_IN_FORCE, 1115) if is_limit else "GTC"
-    quantity = _number(params, "quantity")
-    price = _number(params, "price") if is_limit else ZERO
+    quantity = read_number(params, "quantity")
+    price = read_number(params, "price") if is_limit else ZERO
     check_quantity(symbol, quantity, symbol.max_qty if is_limit else symbol.market_max_qty)
     if is_limit:
         check_price(symbol, price)
@@ -68,10 +68,10 @@ def read_algo(params: Params, *, hedge_mode: bool, new_id: int, now_ms: int) -> 
     position_side, reduce_only = _read_sides(params, side, hedge_mode)
     client_id = _read_client_id(params, "clientAlgoId", new_id)
     quantity = _read_algo_quantity(params, symbol, kind, close_position)
-    price = _number(params, "price") if kind in LIMIT_ALGO_TYPES else ZERO
+    price = read_number(params, "price") if kind in LIMIT_ALGO_TYPES else ZERO
     if kind in LIMIT_ALGO_TYPES:
         check_price(symbol, price)
-    trigger_price = _number(params, "triggerPrice")
+    trigger_price = read_number(params, "triggerPrice")
     _check_trigger(symbol, trigger_price)
     tif = _choice(params.get("timeInForce") or "GTC", ("GTC", "IOC", "FOK", "GTX", "GTD"), 1115)
     return Algo(
@@ -103,6 +103,14 @@ def read_symbol(params: Params) -> Symbol:
     if symbol is None:
         raise Refused(-1121)
     return symbol
+
+
+def read_number(params: Params, name: str) -> Decimal:
+    """A mandatory decimal in plain notation; Refused(-1100) for 1e-05 and the like."""
+    value = text(params, name)
+    if not NUMBER.fullmatch(value):
+        raise Refused(-1100, name, NUMBER_RANGE)
+    return Decimal(value)
 
 
 def check_quantity(symbol: Symbol, quantity: Decimal, maximum: Decimal) -> None:
@@ -168,12 +176,12 @@ def _check_trigger(symbol: Symbol, price: Decimal) -> None:
 def _read_algo_quantity(params: Params, symbol: Symbol, kind: str, close_position: bool) -> Decimal:
     """Quantity of a conditional order: none with closePosition (-4137), which only market kinds may be (-4136)."""
     if not close_position:
-        quantity = _number(params, "quantity")
+        quantity = read_number(params, "quantity")
         check_quantity(symbol, quantity, symbol.max_qty if kind in LIMIT_ALGO_TYPES else symbol.market_max_qty)
         return quantity
     if kind not in CLOSE_POSITION_TYPES:
         raise Refused(-4136, kind)
-    if params.get("quantity") and _number(params, "quantity"):
+    if params.get("quantity") and read_number(params, "quantity"):
         raise Refused(-4137)
     if flag(params, "reduceOnly"):
         raise Refused(-1106, "reduceonly")
@@ -202,14 +210,6 @@ def _read_client_id(params: Params, name: str, new_id: int) -> str:
     if not CLIENT_ID.fullmatch(client_id):
         raise Refused(-4015)
     return client_id
-
-
-def _number(params: Params, name: str) -> Decimal:
-    """A mandatory decimal in plain notation; Refused(-1100) for 1e-05 and the like."""
-    value = text(params, name)
-    if not NUMBER.fullmatch(value):
-        raise Refused(-1100, name, NUMBER_RANGE)
-    return Decimal(value)
 
 
 def _choice(value: str, allowed: Collection[str], code: int, *details: str) -> str:

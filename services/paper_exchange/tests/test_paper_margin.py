@@ -144,3 +144,22 @@ async def test_isolated_margin_is_shown_wherever_binance_shows_it(exchange: Runn
     assert Decimal(account["totalCrossWalletBalance"]) == Decimal(account["totalWalletBalance"]) - Decimal("47.61725")
     (config,) = await customer.ok("GET", "/fapi/v1/symbolConfig", symbol=BTC)
     assert config["marginType"] == "ISOLATED"
+
+
+async def test_margin_is_added_to_an_isolated_position_and_taken_out_as_far_as_it_can_spare(
+    exchange: Running, customer: Customer
+) -> None:
+    path = "/fapi/v1/positionMargin"
+    await customer.ok("POST", "/fapi/v1/marginType", symbol=BTC, marginType="ISOLATED")
+    assert await customer.refused("POST", path, symbol=BTC, amount="10", type=1) == -4054
+    await customer.market("BUY", "0.010")
+    (before,) = await customer.ok("GET", "/fapi/v3/positionRisk", symbol=BTC)
+    added = await customer.ok("POST", path, symbol=BTC, amount="10.5", type=1)
+    assert added == {"amount": 10.5, "code": 200, "msg": "Successfully modify position margin.", "type": 1}
+    (after,) = await customer.ok("GET", "/fapi/v3/positionRisk", symbol=BTC)
+    assert Decimal(after["isolatedWallet"]) == Decimal(before["isolatedWallet"]) + Decimal("10.5")
+    assert Decimal(after["liquidationPrice"]) < Decimal(before["liquidationPrice"])
+    assert await customer.refused("POST", path, symbol=BTC, amount="10.51", type=2) == -4051
+    await customer.ok("POST", path, symbol=BTC, amount="10.5", type=2)
+    assert await customer.refused("POST", path, symbol=BTC, amount="10000", type=1) == -4050
+    assert await customer.refused("POST", path, symbol=BTC, amount="0", type=1) == -4055

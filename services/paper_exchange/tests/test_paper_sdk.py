@@ -129,6 +129,7 @@ async def test_orders(exchange: Running, customer: Customer) -> None:
         assert api.cancel_order(BTC, order_id=limit.order_id).data().status == "CANCELED"
         assert refused(lambda: api.cancel_order(BTC, order_id=limit.order_id)) == -2011
         assert api.cancel_all_open_orders(BTC).data().code == 200
+        assert refused(lambda: api.modify_isolated_position_margin(BTC, 10.0, 1)) == -4049
         assert [row.status for row in api.all_orders(BTC).data()] == ["FILLED", "CANCELED"]
         wish = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "price": 94000.0, "timeInForce": "GTC"}
         row = models.PlaceMultipleOrdersBatchOrdersParameterInner
