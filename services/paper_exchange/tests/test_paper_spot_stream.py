@@ -203,3 +203,12 @@ async def test_a_cut_stream_is_closed_and_may_be_followed_anew(exchange: Running
             assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING)
     async with exchange.session.ws_connect(exchange.url + "/ws-api/v3") as socket:
         assert await follow(socket, customer) == 0
+
+
+async def test_reads_over_the_socket_lag_as_those_over_rest(exchange: Running, customer: Customer) -> None:
+    await exchange.control("POST", "/paper/faults", {"kind": "read_lag", "latency_ms": 60_000, "times": 1})
+    placed = await customer.ok("POST", "/api/v3/order", **ORDER)
+    query = {"symbol": "BTCUSDT", "orderId": placed["orderId"]}
+    async with exchange.session.ws_connect(exchange.url + "/ws-api/v3") as socket:
+        assert (await ask(socket, "order.status", **signed(customer, **query)))["error"]["code"] == -2013
+        assert (await ask(socket, "order.status", **signed(customer, **query)))["result"]["status"] == "FILLED"
