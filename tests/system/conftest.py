@@ -42,9 +42,10 @@ def _is_free(port: int) -> bool:
 def started(module: str, environment: dict[str, str], *, ends_with: int = 0) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that is ready at its PORT; told to stop at the end, which it must do by itself, with this exit code."""
     log = Path(environment["DATA_DIR"], "log")
+    address = {"EGRESS_ADDRESS": uuid4().hex}  # ports are used again, and Redis remembers
     with log.open("wb") as written:
         process = subprocess.Popen(
-            [sys.executable, "-m", module], env=os.environ | environment, stdout=written, stderr=written
+            [sys.executable, "-m", module], env=os.environ | address | environment, stdout=written, stderr=written
         )
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{environment['PORT']}/readyz")

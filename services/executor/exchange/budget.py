@@ -23,6 +23,7 @@ class Urgency(IntEnum):
     BACKGROUND = 60  # nothing: looks at positions, refreshes
     READ = 90  # an order
     RESOLVE = 97  # an outcome that is not known, or the end of a position
+    VITAL = 1_000_000_000  # everything: the clock and the limits themselves, which no unknown limit may keep back
 
 
 @dataclass(frozen=True, slots=True)

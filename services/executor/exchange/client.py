@@ -194,7 +194,8 @@ class Client:
         best_ms: int | None = None
         for _ in range(_CLOCK_SAMPLES):
             asked_ms = to_ms(self._clock.now())
-            answer = await self.call(self._time_endpoint, {}, weight=1)
+            with urgent(Urgency.VITAL):
+                answer = await self.call(self._time_endpoint, {}, weight=1)
             answered_ms = to_ms(self._clock.now())
             if best_ms is None or answered_ms - asked_ms < best_ms:
                 best_ms = answered_ms - asked_ms
@@ -209,8 +210,7 @@ class Client:
         while True:
             await asyncio.sleep(_CLOCK_EVERY_S)
             try:
-                with urgent(Urgency.BACKGROUND):
-                    await self._read_clock()
+                await self._read_clock()
             except Failed as error:
                 log.warning("exchange_clock_not_read", reason=str(error))
 

@@ -29,12 +29,13 @@ from shared.service import background
 
 _PAUSED = "Binance asked for a pause: too many requests"
 _BANNED = "Binance has shut our address out for a while: too many requests"
-_PATIENCE_MS = {Urgency.BACKGROUND: 10_000, Urgency.READ: 1_000, Urgency.RESOLVE: 1_000}
+_PATIENCE_MS = 1_000
+_BACKGROUND_PATIENCE_MS = 10_000
 _AGAIN_MS = 10
 _FOLLOW_EVERY_S = 0.5
 _PROBE_EVERY_MS = 1_000
 _BAN_MIN_MS = 120_000  # "General Info": from 2 minutes to 3 days
-_BLOCKS = 50  # so many reservations use up a minute; near the end they are as small as the request
+_BLOCKS, _BLOCK_MAX = 50, 100  # so many reservations use up a minute; near its end they are as small as the request
 
 log = structlog.get_logger()
 _used = Gauge("tradecast_request_weight_used", "weight used in the minute, as the exchange tells it", ["pool"])
@@ -206,13 +207,13 @@ class Governor:
             await self._wait_for(weight, urgency)
             return
         try:
-            async with asyncio.timeout(_PATIENCE_MS[urgency] / 1000), self._queue:
+            async with asyncio.timeout(_BACKGROUND_PATIENCE_MS / 1000), self._queue:
                 await self._wait_for(weight, urgency)
         except TimeoutError:
             raise self._hold("weight", "No request weight is left for what nobody waits for", 0) from None
 
     async def _wait_for(self, weight: int, urgency: Urgency) -> None:
-        waited_ms = 0
+        waited_ms, patience_ms = 0, _BACKGROUND_PATIENCE_MS if urgency is Urgency.BACKGROUND else _PATIENCE_MS
         while True:
             now_ms = self._now_ms()
             if now_ms < self.pause.until_ms:
@@ -221,7 +222,7 @@ class Governor:
             pause_ms = await self._take(weight, urgency, now_ms)
             if pause_ms == 0:
                 return
-            if waited_ms + pause_ms > _PATIENCE_MS[urgency]:
+            if waited_ms + pause_ms > patience_ms:
                 raise self._hold("weight", "The minute's request weight is used up", now_ms + pause_ms)
             if not waited_ms:
                 _waits.labels(self._pool, urgency.name.lower()).inc()
@@ -264,7 +265,7 @@ class Governor:
         """Reserve for this request and for some that follow, out of what all share."""
         limit = self.limits.weight
         most = cap(limit, urgency, now_ms)
-        ahead = 0 if late else max(0, min(limit // _BLOCKS, (most - minute.shared) // 10))
+        ahead = 0 if late else max(0, min(_BLOCK_MAX, limit // _BLOCKS, (most - minute.shared) // 10))
         known = max(minute.told + self._in_flight, minute.own)
         reserved = await self._egress.reserve(
             self._pool, minute.number, used=known, want=weight + ahead, least=weight, cap=most, late=late

@@ -110,7 +110,7 @@ class MarketData(Generic[RulesT]):
 
     async def _shared_rules(self) -> None:
         self._rules_tried_ms = monotonic_ms()
-        with urgent(Urgency.READ):
+        with urgent(Urgency.VITAL):  # it tells the limits too
             self._rules = await self._read_rules()
         _reads.labels("rules").inc()
 

@@ -14,7 +14,7 @@ from services.executor.exchange.budget import (
     wait_ms,
 )
 
-URGENCIES = st.sampled_from(Urgency)
+URGENCIES = st.sampled_from([urgency for urgency in Urgency if urgency is not Urgency.VITAL])
 LIMITS = st.integers(20, 1_000_000)
 WEIGHTS = st.integers(1, 80)
 USED = st.integers(0, 1_100_000)
@@ -59,6 +59,11 @@ def test_the_background_has_its_part_only_when_the_minute_is_over(limit: int, no
     assert part <= cap(limit, Urgency.BACKGROUND, now_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS - 1)
     assert part <= limit * 60 // 100
     assert part >= limit * 60 // 100 * (now_ms % MINUTE_MS) // MINUTE_MS
+
+
+@given(USED, WEIGHTS, LIMITS, MOMENTS)
+def test_what_tells_the_limits_never_waits_for_them(used: int, weight: int, limit: int, now_ms: int) -> None:
+    assert wait_ms(used, weight, limit, Urgency.VITAL, now_ms) == 0
 
 
 @given(st.integers(1, 86_400_000), MOMENTS)

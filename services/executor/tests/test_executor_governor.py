@@ -25,6 +25,7 @@ from services.executor.tests.conftest import SYMBOL, Paper
 from services.paper_exchange.app import GATE
 from services.paper_exchange.app import build as build_paper_exchange
 from services.paper_exchange.settings import Settings as PaperSettings
+from shared.clock import SystemClock
 from shared.sealing import Credentials
 
 REDIS = SecretStr("redis://127.0.0.1:6379/0")
@@ -143,6 +144,26 @@ async def test_two_without_redis_keep_to_an_equal_share(exchange: Exchange) -> N
         assert (await order(one, customer)).status == "FILLED"
     assert exchange.weight <= LIMIT
     assert exchange.count(status=429) == 0
+
+
+async def test_who_starts_beside_others_that_may_use_more_than_it_knows_learns_so_at_once(paper: Paper) -> None:
+    key, secret = await paper.account()
+    customer, address = Credentials(SecretStr(key), SecretStr(secret)), uuid4().hex
+
+    async def start() -> Futures:
+        egress = Egress(address, 2, REDIS)
+        market = Futures(paper.url, SystemClock(), egress, timeout_ms=5_000)
+        await stack.enter_async_context(egress.running())
+        await stack.enter_async_context(market.running())
+        await market.rules(SYMBOL)
+        return market
+
+    async with AsyncExitStack() as stack:
+        one = await start()  # where no weight is enforced, a limit is told that nobody reaches
+        done, _ = await asked([one.held(customer, SYMBOL) for _ in range(600)])
+        assert done == 600
+        other = await start()
+        assert (await asked([other.held(customer, SYMBOL) for _ in range(10)]))[0] == 10
 
 
 @dataclass

@@ -12,11 +12,12 @@ from services.executor.exchange.budget import Limits
 from services.executor.exchange.futures import Futures
 from services.executor.tests.conftest import House, Paper
 from services.executor.tests.test_executor_governor import Exchange, exchange
+from services.executor.watcher import watch
 from shared.sealing import Credentials
 
 __all__ = ["exchange"]
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-POSITIONS, LIMIT, WATCHED_S = 8, 120, 6.0
+POSITIONS, LIMIT, WATCHED_S = 12, 90, 6.0  # undisturbed, two looks each: 24
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ async def test_positions_are_looked_at_evenly_within_the_backgrounds_part(
         return standing
 
     monkeypatch.setattr(Futures, "open_protections", counted)
+    monkeypatch.setattr(watch, "_THOROUGH_EVERY", 10**9)  # every look weighs 1
     monkeypatch.setattr(futures, "limits_of", lambda *_: Limits(LIMIT))
     exchange.clock.forward(60)  # a minute that the entries have used nothing of
     began_ms = exchange.now_ms()
@@ -50,8 +52,8 @@ async def test_positions_are_looked_at_evenly_within_the_backgrounds_part(
         await asyncio.sleep(WATCHED_S)
         watched = exchange.weight
         part = 0.6 * LIMIT * (exchange.now_ms() % 60_000 + 5_000) / 60_000
-        assert watched <= part + 6, "a look that has begun may be one of six"
-        assert (await house.trade("buy", await house.customer())).status == "success"
+        assert POSITIONS <= watched <= part + 1
+        assert (await house.trade("buy", await house.customer(), age_s=-100)).status == "success"
     for customer in customers:
         assert looks[customer.api_key] >= 1
     assert max(looks.values()) - min(looks[customer.api_key] for customer in customers) <= 1
