@@ -254,7 +254,9 @@ def _go_on(work: Work, done: StepDone, now_ms: int, timing: Timing) -> Decision:
         state = state.with_trade(opened=True)
     match step:
         case None:
-            return Decision(replace(state, phase=Phase.DONE), End(), (*facts, Finished(state.trade)))
+            if not state.told:
+                facts = (*facts, Finished(state.trade))
+            return Decision(replace(state, phase=Phase.DONE, told=True), End(), facts)
         case MarketOrder():
             begun = placing.start(work, state, now_ms, timing)
             if isinstance(begun, StepDone):

@@ -29,6 +29,7 @@ from services.executor.orders import (
     Intent,
     MarketOrder,
     Oco,
+    Position,
     Protection,
     ProtectionReason,
     Purpose,
@@ -105,6 +106,16 @@ def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protectio
     if locks and stop and target:
         return (Oco(stop, target, client_order_id(work.job.execution_id, "o1")),)
     return tuple(leg for leg in (stop, target) if leg)
+
+
+def finish_stop(state: State, position: Position, quantity: Decimal, closed_by: tuple[str, ...]) -> State:
+    """The ended execution of a position whose stop-loss triggered and left `quantity` of it, to close that at market.
+
+    `closed_by`: the order that closed the rest, if one did. What the execution came to has been told already.
+    """
+    order = close(position, Purpose.UNWIND, CloseReason.STOP_LOSS)
+    order = replace(order, quantity=quantity, earlier_order_ids=closed_by)
+    return replace(state, phase=Phase.ACTING, steps=(order,), intent=None, tries=0, absent=0, seen=None, told=True)
 
 
 def start(state: State, now_ms: int, timing: Timing) -> Decision:

@@ -13,9 +13,10 @@ from services.executor.exchange.governor import urgent
 from services.executor.exchange.market import Market
 from services.executor.orders import TRAITS, CancelProtection, Fill, Position
 from services.executor.outcomes import NoAnswer
+from services.executor.protecting import finish_stop
 from services.executor.state import Closed, Settled, Unsent
 from services.executor.store import Held, Store
-from services.executor.verdict import Gone, Open, judge
+from services.executor.verdict import Gone, Left, Open, judge
 from shared.contracts import CloseReason, Job
 from shared.sealing import Credentials
 
@@ -90,6 +91,8 @@ class Reconciler:
         if isinstance(verdict, Open):
             if verdict.lost:
                 log.error("protection_lost", position_id=str(held.position.id), lost=verdict.lost)
+            if verdict.left is not None and self._beside_the_lanes and not TRAITS[exchange.market].locks:
+                await self._finish_stop(held, verdict.left)
             return True
         with urgent(Urgency.RESOLVE):  # a protection left behind may close what is not ours
             for _, name in held.position.protections:
@@ -97,6 +100,13 @@ class Reconciler:
             settled = await self.settle(exchange, credentials, held.position, verdict)
         await self._store.close(held, Closed(held.position, settled), only_if_idle=self._beside_the_lanes)
         return False
+
+    async def _finish_stop(self, held: Held, left: Left) -> None:
+        """Have an executor close what a stop-loss left that triggered and was refused, or filled in part only."""
+        if await self._store.reopen(
+            held, lambda state: finish_stop(state, held.position, left.quantity, left.order_ids)
+        ):
+            log.warning("stop_loss_finished_at_market", position_id=str(held.position.id), quantity=str(left.quantity))
 
 
 async def _cancel(exchange: Market, credentials: Credentials, step: CancelProtection) -> None:

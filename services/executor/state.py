@@ -177,6 +177,7 @@ class State:
     `absent` how often in a row the exchange did not know the intent when asked late enough, `seen` the order as the
     exchange told of it, while it may fill further or its price is being asked for, `cause` what last went wrong with a
     request that was to change something, `planned_again` whether what was planned by turned out to be no longer so,
+    `told` whether its end has been told, which it is once,
     `attention` that the present step waits for certainty, `said` a person's word about it that was not heeded yet.
     """
 
@@ -189,6 +190,7 @@ class State:
     seen: Order | None = None
     cause: Why | None = None
     planned_again: bool = False
+    told: bool = False
     attention: Attention | None = None
     said: Said | None = None
     trade: Trade = field(default_factory=Trade)

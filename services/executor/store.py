@@ -1,6 +1,6 @@
 """The executor's SQL: claiming by lane and lease, saving by compare-and-set, positions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -208,6 +208,27 @@ class Store:
                 return False
             tx.publish(Reporter(held.work, now, now).message(closed))
         return True
+
+    async def reopen(self, held: Held, change: Callable[[State], State]) -> bool:
+        """Give the ended execution that opened a position a changed state to go on from, in its lane.
+
+        False, and nothing is changed, while an execution is at work on the account, or the position is closed.
+        """
+        now, execution_id = self._clock.now(), held.work.job.execution_id
+        ended = select(executions.c.state, executions.c.version).where(
+            executions.c.id == execution_id,
+            executions.c.finished.is_(True),
+            exists().where(positions.c.id == held.position.id, positions.c.closed_at.is_(None)),
+        )
+        async with self._database.transaction() as tx:
+            row = (await tx.connection.execute(ended.with_for_update(of=executions))).one_or_none()
+            if row is None or (await tx.connection.execute(_at_work(held.work.job.exchange_account_id))).first():
+                return False
+            state = change(_STATE.validate_json(row.state))
+            values = {"state": _STATE.dump_json(state).decode(), "phase": state.phase, "finished": False}
+            values |= {"version": row.version + 1, "wake_at": now}
+            again = update(executions).where(executions.c.id == execution_id, executions.c.version == row.version)
+            return (await tx.connection.execute(again.values(values))).rowcount == 1
 
     async def _apply(self, tx: Transaction, work: Work, fact: Fact, now: datetime) -> bool:
         """Carry a fact into the positions; false when it changes nothing and so must not be told again."""

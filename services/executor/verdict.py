@@ -12,19 +12,33 @@ class Reading:
     """What the exchange says around a position.
 
     `amount` is `positionAmt` of its symbol and side, `standing` the client ids of untriggered protections, `fired`
-    the market order that a protection became, by why: Binance gives it the protection's client id.
+    the market order that a protection became, by why: Binance gives it the protection's client id. `refused` are the
+    client ids of those that triggered and were refused then.
     """
 
     amount: Decimal
     standing: frozenset[str]
     fired: tuple[tuple[CloseReason, Order], ...]
+    refused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a stop-loss that triggered left of a position, and the order that closed the rest, if one did."""
+
+    quantity: Decimal
+    order_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """It stands. `lost` are protections that are no longer there although it does."""
+    """It stands. `lost` are protections that are no longer there although it does.
+
+    `left`: its stop-loss has triggered, and refused or filled in part only it stands no more.
+    """
 
     lost: tuple[CloseReason, ...] = ()
+    left: Left | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +60,15 @@ def judge(position: Position, reading: Reading) -> Open | Gone:
             return Gone(reason, (order.order_id,))
     if not same_side:
         return Gone(CloseReason.EXTERNAL)
-    return Open(tuple(reason for reason, name in position.protections if name not in reading.standing))
+    lost = tuple(reason for reason, name in position.protections if name not in reading.standing)
+    return Open(lost, _left(position, reading))
+
+
+def _left(position: Position, reading: Reading) -> Left | None:
+    if position.stop_client_id in reading.refused:
+        return Left(position.quantity)
+    for reason, order in reading.fired:
+        if reason is CloseReason.STOP_LOSS and order.is_final:
+            closed_by = (order.order_id,) if order.executed_quantity else ()
+            return Left(position.quantity - order.executed_quantity, closed_by)
+    return None

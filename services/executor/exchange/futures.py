@@ -233,6 +233,11 @@ class Futures:
             None,
         )
 
+    async def _refused_protections(self, credentials: Credentials, symbol: str) -> frozenset[str]:
+        """Client ids of those that the matching engine refused when they triggered: `GET /fapi/v1/allAlgoOrders`."""
+        rows = await self._client.call("fapiPrivateGetAllAlgoOrders", {"symbol": symbol}, credentials, weight=5)
+        return frozenset(row["clientAlgoId"] for row in rows if row["algoStatus"] == "REJECTED")
+
     async def cancel_protection(self, credentials: Credentials, step: CancelProtection) -> None:
         """`DELETE /fapi/v1/algoOrder`, weight 1. One that is not there (any more) counts as cancelled (-2011)."""
         try:
@@ -244,7 +249,10 @@ class Futures:
                 raise
 
     async def reading(self, credentials: Credentials, position: Position, _beside: Sequence[Position]) -> Reading:
-        """What the exchange says around a position. Weight 6, and 1 more for each protection that does not stand."""
+        """What the exchange says around a position.
+
+        Weight 6; 1 more for each protection that does not stand, 5 more for a position without its stop-loss.
+        """
         held, standing = await asyncio.gather(
             self.held(credentials, position.symbol), self.open_protections(credentials, position.symbol)
         )
@@ -255,7 +263,10 @@ class Futures:
                 if order is not None:
                     fired.append((reason, order))
         amount = _amount(held, position.symbol, position.position_side)
-        return Reading(amount, frozenset(standing), tuple(fired))
+        refused: frozenset[str] = frozenset()
+        if amount and position.stop_client_id is not None and position.stop_client_id not in standing:
+            refused = await self._refused_protections(credentials, position.symbol)
+        return Reading(amount, frozenset(standing), tuple(fired), refused)
 
     async def fired(self, credentials: Credentials, position: Position) -> dict[str, str]:
         """Client id → order id of protections that became orders: `GET /fapi/v1/allAlgoOrders`, weight 5."""
