@@ -37,6 +37,12 @@ async def by_hand(house: House, customer: Customer, side: str, quantity: str) ->
         )
 
 
+async def ask(house: House, customer: Customer, method: str, **fields: Any) -> Any:
+    """The customer's own call, by one of ccxt's implicit methods."""
+    async with house.client(house.opener.open(customer.sealed, customer.account_id)) as client:
+        return await getattr(client, method)(fields)
+
+
 async def test_the_source_documents_example(house: House) -> None:
     customer = await house.customer(balance_usdt=1000)
     done = await house.trade(

@@ -1,7 +1,5 @@
 """What is particular to USDⓈ-M Futures: leverage brackets, margin types, position modes, triggers, thin books."""
 
-import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +10,8 @@ import pytest
 from services.executor.exchange.futures import Futures
 from services.executor.orders import SymbolRules
 from services.executor.tests.conftest import SYMBOL, Customer, House
-from services.executor.tests.test_executor_flow import amount, by_hand, market_orders, sides, triggers
-from shared.contracts import CloseReason, ExecutionFinished
+from services.executor.tests.test_executor_flow import amount, ask, by_hand, market_orders, sides, triggers
+from shared.contracts import CloseReason
 
 
 @pytest.fixture
@@ -23,12 +21,6 @@ def database_url(tmp_path: Path) -> str:
 
 
 SOL = "SOLUSDT"  # 187.35 USD; 75× up to 50,000 USD, 50× up to 500,000
-
-
-async def ask(house: House, customer: Customer, method: str, **fields: Any) -> Any:
-    """The customer's own call, by one of ccxt's implicit methods."""
-    async with house.client(house.opener.open(customer.sealed, customer.account_id)) as client:
-        return await getattr(client, method)(fields)
 
 
 async def settings_of(house: House, customer: Customer, symbol: str = SYMBOL) -> tuple[int, str]:
@@ -272,52 +264,3 @@ async def test_an_exit_that_fills_in_part_goes_on_until_it_is_flat(house: House)
     [closed] = house.closed()
     trades = (await house.paper.state(customer.api_key))["trades"]
     assert closed.realized_pnl_usd == sum(Decimal(row["realizedPnl"]) - Decimal(row["commission"]) for row in trades)
-
-
-# --- Stop-losses that trigger and do not close ---
-
-
-@pytest.mark.parametrize(
-    ("book", "status"),
-    [
-        ([{"share_pct": "40"}], "FINISHED"),  # the exchange lets the rest expire
-        ([], "FINISHED"),
-        ([{"share_pct": "100", "worse_pct": "6"}], "REJECTED"),  # beyond the market take bound: -4131
-    ],
-)
-@pytest.mark.parametrize("entries", [1, 2])
-async def test_what_a_stop_loss_leaves_when_it_triggers_is_closed_at_market(
-    house: House, book: list[dict[str, str]], status: str, entries: int
-) -> None:
-    customer = await house.customer()
-    done = await house.trade("buy", customer, max_entries_per_symbol=entries)
-    await house.paper.book(SYMBOL, *book, api_key=customer.api_key)
-    async with AsyncExitStack() as stack:
-        await house.paper.price("92000")
-        rows = await ask(house, customer, "fapiPrivateGetAllAlgoOrders", symbol=SYMBOL)
-        assert [row["algoStatus"] for row in rows if row["orderType"] == "STOP_MARKET"] == [status]
-        assert await amount(house, customer) > 0
-        await house.watch(stack)
-        async with asyncio.timeout(30):
-            while not house.closed():
-                await asyncio.sleep(0.02)
-    assert await amount(house, customer) == 0
-    assert await triggers(house, customer) == {}
-    [closed] = house.closed()
-    trades = (await house.paper.state(customer.api_key))["trades"]
-    assert closed.close_reason == CloseReason.STOP_LOSS
-    assert closed.realized_pnl_usd == sum(Decimal(row["realizedPnl"]) - Decimal(row["commission"]) for row in trades)
-    finished = [message for message in house.told if isinstance(message, ExecutionFinished)]
-    assert finished == [done]
-    assert (await house.trade("buy", customer, stop_loss_pct=None)).status == "success"  # the lane is free again
-
-
-async def test_a_stop_loss_that_the_customer_took_away_is_theirs_to_miss(house: House) -> None:
-    customer = await house.customer()
-    await house.trade("buy", customer, take_profit_pct=None)
-    await ask(house, customer, "fapiPrivateDeleteAlgoOpenOrders", symbol=SYMBOL)
-    async with AsyncExitStack() as stack:
-        await house.watch(stack)
-        await asyncio.sleep(1)
-    assert await amount(house, customer) == Decimal("0.010")
-    assert (await house.trade("close", customer)).status == "success"

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from services.executor.tests.conftest import Customer, House
-from services.executor.tests.test_executor_flow import amount, by_hand, triggers
-from shared.contracts import PositionClosed
+from services.executor.tests.conftest import SYMBOL, Customer, House
+from services.executor.tests.test_executor_flow import amount, ask, by_hand, triggers
+from shared.contracts import ExecutionFinished, PositionClosed
 
 
 async def closed(house: House) -> PositionClosed:
@@ -92,3 +92,45 @@ async def test_beside_what_the_customer_holds_only_ours_goes_with_its_stop(house
     assert message.close_reason == "stop_loss"
     assert await amount(house, customer) == Decimal("0.005")
     assert await triggers(house, customer) == {}
+
+
+@pytest.mark.parametrize(
+    ("book", "status", "entries"),
+    [
+        ([{"share_pct": "40"}], "FINISHED", 1),  # the exchange lets the rest expire
+        ([{"share_pct": "40"}], "FINISHED", 2),  # bound to its quantity
+        ([], "FINISHED", 1),
+        ([{"share_pct": "100", "worse_pct": "6"}], "REJECTED", 1),  # beyond the market take bound: -4131
+    ],
+)
+async def test_what_a_stop_loss_leaves_when_it_triggers_is_closed_at_market(
+    house: House, book: list[dict[str, str]], status: str, entries: int
+) -> None:
+    customer = await house.customer()
+    done = await house.trade("buy", customer, max_entries_per_symbol=entries)
+    await house.paper.book(SYMBOL, *book, api_key=customer.api_key)
+    await house.paper.price("92000")
+    rows = await ask(house, customer, "fapiPrivateGetAllAlgoOrders", symbol=SYMBOL)
+    assert [row["algoStatus"] for row in rows if row["orderType"] == "STOP_MARKET"] == [status]
+    assert await amount(house, customer) > 0
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        message = await closed(house)
+    assert await amount(house, customer) == 0
+    assert await triggers(house, customer) == {}
+    assert message.close_reason == "stop_loss"
+    assert message.realized_pnl_usd == await earned(house, customer)
+    finished = [message for message in house.told if isinstance(message, ExecutionFinished)]
+    assert finished == [done]
+    assert (await house.trade("buy", customer, stop_loss_pct=None)).status == "success"  # the lane is free again
+
+
+async def test_a_stop_loss_that_the_customer_took_away_is_theirs_to_miss(house: House) -> None:
+    customer = await house.customer()
+    await house.trade("buy", customer, take_profit_pct=None)
+    await ask(house, customer, "fapiPrivateDeleteAlgoOpenOrders", symbol=SYMBOL)
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        await asyncio.sleep(1)
+    assert await amount(house, customer) == Decimal("0.010")
+    assert (await house.trade("close", customer)).status == "success"
