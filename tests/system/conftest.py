@@ -1,6 +1,7 @@
 """The system as a user starts it, in both its shapes, and a user's view of it over HTTP."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,8 +27,9 @@ PORTS = 20
 
 
 def free_ports() -> int:
-    """The first of a run of ports that nobody uses."""
-    for first in range(20_000, 32_000, PORTS):
+    """The first of a run of ports that nobody uses. By chance: another test run beside this one looks as well."""
+    runs = range(20_000, 32_000, PORTS)
+    for first in random.SystemRandom().sample(runs, len(runs)):
         if all(_is_free(first + offset) for offset in range(PORTS)):
             return first
     raise AssertionError("no ports are free")

@@ -1,92 +1,27 @@
 """Whatever becomes of the messages under way, the databases know what is to be done: every signal ends, once."""
 
 import asyncio
-import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import aio_pika
 import aiohttp
-import asyncpg
 import pytest
 
-from shared.bus.topology import QUEUES
-from tests.system.conftest import ADMIN, Customer, Place, World, free_ports, rabbitmqctl, started
+from tests.system.conftest import ADMIN, Customer, Place, World, free_ports, started
+from tests.system.stack import Stack, running_stack
 
 DISPATCHER, EXECUTOR, LEDGER = "services.bot_registry.dispatcher", "services.executor", "services.ledger"
 
 
-@dataclass
-class Stack:
-    """A running system whose parts can be taken away."""
-
-    supervisor: int
-    port: int
-    broker: str
-    database: str
-
-    def pause_restarts(self) -> None:
-        os.kill(self.supervisor, signal.SIGSTOP)
-
-    def resume_restarts(self) -> None:
-        os.kill(self.supervisor, signal.SIGCONT)
-
-    def kill(self, module: str) -> None:
-        listed = subprocess.run(
-            ["ps", "--ppid", str(self.supervisor), "-o", "pid=,args="], capture_output=True, text=True, check=True
-        )
-        [pid] = [int(line.split()[0]) for line in listed.stdout.splitlines() if line.endswith(f"-m {module}")]
-        os.kill(pid, signal.SIGKILL)
-
-    async def lose_every_message(self) -> None:
-        """The broker forgets everything: queues, exchanges, connections."""
-        name = urlsplit(self.broker).path[1:]
-        await asyncio.to_thread(rabbitmqctl, "delete_vhost", name)
-        await asyncio.to_thread(rabbitmqctl, "add_vhost", name)
-        await asyncio.to_thread(rabbitmqctl, "set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
-
-    async def delete_queues(self) -> None:
-        """An operator deletes the queues under their consumers."""
-        async with await aio_pika.connect(self.broker) as connection, connection.channel() as channel:
-            for queue in QUEUES:
-                await channel.queue_delete(queue.name)  # one that is not there is as good as deleted
-
-    async def count(self, query: str) -> int:
-        connection = await asyncpg.connect(self.database.replace("+asyncpg", ""))
-        try:
-            found: int = await connection.fetchval(query)
-            return found
-        finally:
-            await connection.close()
-
-    async def until(self, query: str, number: int) -> None:
-        async with asyncio.timeout(20):
-            while await self.count(query) < number:
-                await asyncio.sleep(0.05)
-
-
 @pytest.fixture
 def stack(virtual_host: str, stack_database: str, tmp_path: Path) -> Iterator[Stack]:
-    port = free_ports()
-    environment = {
-        "PORT": str(port),
-        "DATA_DIR": str(tmp_path),
-        "ADMIN_EMAIL": ADMIN["email"],
-        "ADMIN_PASSWORD": ADMIN["password"],
-        "LOG_LEVEL": "ERROR",
-        "AMQP_URL": virtual_host,
-        "DATABASE_URL": stack_database,
-        "ASK_AGAIN_AFTER_S": "1",
-    }
-    with started("tools.stack", environment) as process:
-        yield Stack(process.pid, port, virtual_host, stack_database)
+    with running_stack(virtual_host, stack_database, tmp_path, ASK_AGAIN_AFTER_S="1") as stack:
+        yield stack
 
 
 @pytest.fixture
