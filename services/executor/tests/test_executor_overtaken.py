@@ -9,6 +9,7 @@ import pytest
 from services.executor import store
 from services.executor.tests.conftest import House
 from services.executor.tests.test_executor_flow import amount, market_orders, triggers
+from shared.contracts import ExecutionFinished
 
 GAP = timedelta(seconds=0.4)
 
@@ -33,7 +34,7 @@ async def test_a_lost_buy_is_not_traded_after_its_close(house: House) -> None:
 async def test_a_lost_buy_that_comes_while_its_successor_is_at_work_waits_for_it(house: House) -> None:
     customer = await house.customer()
     [buy] = await house.signal("buy", customer, lost=True)
-    await house.paper.fault("latency", path="/fapi/v1/order", api_key=customer.api_key, latency_ms=300, times=9)
+    await house.paper.fault("latency", path="/fapi/v1/algoOrder", api_key=customer.api_key, latency_ms=200, times=9)
     [sell] = await house.signal("sell", customer)
     async with asyncio.timeout(10):
         while not await market_orders(house, customer):
@@ -41,6 +42,8 @@ async def test_a_lost_buy_that_comes_while_its_successor_is_at_work_waits_for_it
     await house.redeliver()
     done = [await house.finished(sell), await house.finished(buy)]
     assert [(one.status, one.error_code) for one in done] == [("success", None), ("skipped", "overtaken")]
+    ended = [message.execution_id for message in house.told if isinstance(message, ExecutionFinished)]
+    assert ended == [sell, buy]
     assert await amount(house, customer) == Decimal("-0.010")
     assert len(await market_orders(house, customer)) == 1
 
