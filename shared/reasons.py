@@ -74,6 +74,7 @@ class Reason(StrEnum):
     NOT_FILLED = "not_filled"
     CLOSE_REFUSED = "close_refused"
     TAKE_PROFIT_MISSING = "take_profit_missing"
+    PROTECTION_LEFT = "protection_left"
     UNPROTECTED_CLOSED = "unprotected_closed"
     CLOSED_BY_HAND = "closed_by_hand"
 
@@ -442,6 +443,17 @@ CATALOGUE: dict[Reason, Explained] = {
             "A posição está aberta com o stop loss, mas sem o take profit.",
         ),
         Words("Set one at Binance if you want it.", "Coloque um na Binance, se quiser."),
+    ),
+    Reason.PROTECTION_LEFT: Explained(
+        Kind.CUSTOMER_MUST_ACT,
+        Words(
+            "The position is closed, but a stop-loss or take-profit of it could not be cancelled.",
+            "A posição está fechada, mas um stop loss ou take profit dela não pôde ser cancelado.",
+        ),
+        Words(
+            "Cancel it at Binance: it could close a position that you open by hand.",
+            "Cancele-o na Binance: ele poderia fechar uma posição que você abrir manualmente.",
+        ),
     ),
     Reason.UNPROTECTED_CLOSED: Explained(
         Kind.RETRYABLE,

@@ -200,10 +200,14 @@ def _tidying(
     """What comes after a close. It may fail for a while and is then left be, so that the lane goes on."""
     rest, market = replace(state, steps=state.steps[1:]), work.job.config.market_type
     match step, seen:
-        case Settle(position, _, _, ()), Settled():
-            return StepDone(rest, (Closed(position, seen),))
-        case Settle(position), Settled(reason):  # of what was left; the whole is not known
-            return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
+        case Settle(position, exits, _, earlier), Settled(reason):
+            if earlier:  # it is of what was left; the whole is not known
+                seen = Settled(reason, None, None)
+            # closed by other hands than this step's, or by one protection: the sibling is still to be taken away
+            remains = (
+                () if exits else tuple(CancelProtection(position.symbol, name) for _, name in position.protections)
+            )
+            return StepDone(replace(rest, steps=(*remains, *rest.steps)), (Closed(position, seen),))
         case Settle(position, (), reason, earlier), StillOpen() if (
             reason is CloseReason.UNWOUND or TRAITS[market].locks
         ):  # never left naked
@@ -219,12 +223,13 @@ def _tidying(
             return StepDone(placing.without_entry(rest).with_trade(failure=failure))
         case _, Woke():
             return _do(state)
-        case CancelProtection(), Done() | Refused():
+        case CancelProtection(), Done():
             return StepDone(rest)
         case _, Unsent(wait_ms=wait_ms) if wait_ms:
             return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(0))))
         case CancelProtection(), _ if state.tries + 1 >= _CANCEL_TRIES_MAX:
-            return StepDone(rest)
+            failure = state.trade.failure or failed(why.caused(Reason.PROTECTION_LEFT, state.cause))
+            return StepDone(rest.with_trade(failure=failure))
         case Settle(position, (_, *_), reason), _ if state.tries + 1 >= _TRIES_MAX:
             return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
         case _:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from services.executor import outcomes, profit
+from services.executor import profit
 from services.executor.exchange.budget import Urgency
 from services.executor.exchange.client import Failed
 from services.executor.exchange.governor import urgent
@@ -14,7 +14,7 @@ from services.executor.exchange.market import Market
 from services.executor.orders import TRAITS, CancelProtection, Fill, Position
 from services.executor.outcomes import NoAnswer
 from services.executor.protecting import finish_stop
-from services.executor.state import Closed, Settled, Unsent
+from services.executor.state import Closed, Settled
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Left, Open, judge
 from shared.contracts import CloseReason, Job
@@ -96,7 +96,7 @@ class Reconciler:
             return True
         with urgent(Urgency.RESOLVE):  # a protection left behind may close what is not ours
             for _, name in held.position.protections:
-                await _cancel(exchange, credentials, CancelProtection(held.position.symbol, name))
+                await exchange.cancel_protection(credentials, CancelProtection(held.position.symbol, name))
             settled = await self.settle(exchange, credentials, held.position, verdict)
         await self._store.close(held, Closed(held.position, settled), only_if_idle=self._beside_the_lanes)
         return False
@@ -107,12 +107,3 @@ class Reconciler:
             held, lambda state: finish_stop(state, held.position, left.quantity, left.order_ids)
         ):
             log.warning("stop_loss_finished_at_market", position_id=str(held.position.id), quantity=str(left.quantity))
-
-
-async def _cancel(exchange: Market, credentials: Credentials, step: CancelProtection) -> None:
-    try:
-        await exchange.cancel_protection(credentials, step)
-    except Failed as error:
-        if isinstance(outcomes.judge(error.reply), Unsent):  # certainly not cancelled: to be tried again
-            raise
-        log.debug("protection_not_cancelled", client_id=step.client_id, reason=str(error))

@@ -196,6 +196,18 @@ async def test_what_the_customer_holds_on_the_same_side_is_never_touched(house: 
     assert await triggers(house, customer) == {}
 
 
+async def test_a_cancelling_that_is_refused_leaves_nothing_beside_what_the_customer_holds(
+    house: House,
+) -> None:
+    customer = await house.customer()
+    await by_hand(house, customer, "BUY", "0.005")
+    await house.trade("buy", customer)
+    path = "/fapi/v1/algoOrder"
+    await house.paper.fault("error", code=-1022, path=path, method="DELETE", api_key=customer.api_key, times=3)
+    assert (await house.trade("close", customer)).status == "success"
+    assert await triggers(house, customer) == {}
+
+
 async def test_an_entry_against_what_the_customer_holds_is_skipped(house: House) -> None:
     customer = await house.customer()
     await by_hand(house, customer, "SELL", "0.005")

@@ -163,18 +163,28 @@ def test_a_margin_type_without_an_answer_is_set_again() -> None:
 # --- Tidying ---
 
 
-@pytest.mark.parametrize("seen", [Done(), refused(-2015)])
-def test_a_protection_that_is_gone_is_as_good_as_cancelled(seen: Observation) -> None:
-    assert isinstance(exiting().sees(Seen(FILLED), seen).effect.step, Settle)
+def test_a_protection_that_is_gone_is_as_good_as_cancelled() -> None:
+    assert isinstance(exiting().sees(Seen(FILLED), Done()).effect.step, Settle)
 
 
-def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes() -> None:
-    again: list[Observation] = [unsent(), Woke()]
+@pytest.mark.parametrize("seen", [unsent(), uncertain(), refused(-2015)])
+def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes_and_told(seen: Observation) -> None:
+    again: list[Observation] = [seen, Woke()]
     execution = exiting().sees(Seen(FILLED), *again * 11)
     assert isinstance(execution.effect, Do)
     assert isinstance(execution.effect.step, CancelProtection)
-    execution = execution.sees(unsent())
+    execution = execution.sees(seen)
     assert isinstance(execution.effect.step, Settle)
+    assert execution.sees(Settled(CloseReason.SIGNAL, Decimal(95_000), Decimal(1))).ended == (
+        "failed",
+        "protection_left",
+    )
+
+
+def test_what_one_protection_closed_before_us_leaves_no_sibling_behind() -> None:
+    execution = exiting().sees(FLAT, Settled(CloseReason.STOP_LOSS, Decimal(93_000), Decimal(-1)))
+    assert [fact for fact in execution.facts if isinstance(fact, Closed)]
+    assert execution.effect == Do(CancelProtection(HELD.symbol, HELD.protections[0][1]))
 
 
 def test_what_a_close_earned_is_left_open_when_it_cannot_be_read() -> None:
@@ -188,7 +198,7 @@ def test_whether_a_position_is_closed_is_asked_until_it_is_known() -> None:
     for _ in range(20):
         execution.sees(uncertain(), Woke())
         assert isinstance(execution.effect, Do)
-    assert execution.sees(SOLD).ended == ("success", None)
+    assert execution.sees(SOLD, Done()).ended == ("success", None)
 
 
 def test_an_effect_that_was_under_way_in_a_crash_is_repeated() -> None:

@@ -81,10 +81,13 @@ async def test_a_loss_by_the_customers_own_hand_counts_for_the_day(house: House)
     assert (done.status, done.error_code) == ("skipped", "daily_loss_limit")
 
 
-async def test_beside_what_the_customer_holds_only_ours_goes_with_its_stop(house: House) -> None:
+@pytest.mark.parametrize("refusals", [0, 1])
+async def test_beside_what_the_customer_holds_only_ours_goes_with_its_stop(house: House, refusals: int) -> None:
     customer = await house.customer()
     await by_hand(house, customer, "BUY", "0.005")
     await house.trade("buy", customer)
+    if refusals:  # of the cancelling of the sibling
+        await house.paper.fault("error", code=-1022, path="/fapi/v1/algoOrder", method="DELETE", times=refusals)
     async with AsyncExitStack() as stack:
         await house.watch(stack)
         await house.paper.price("92000")
