@@ -1,7 +1,8 @@
-"""Messages that could not be handled: `python -m tools.dead_letters list | show QUEUE | replay QUEUE`.
+"""Messages that could not be handled: `python -m tools.dead_letters list | show QUEUE | replay QUEUE [ID]`.
 
-`list` counts them per queue; `show` tells what each is and why it is there, without its content; `replay` gives them
-back to the queue that they came from, which is safe: every receiver knows what it has handled. AMQP_URL says where.
+`list` counts them per queue; `show` tells what each is and why it is there, without its content; `replay` gives them,
+or one, back to the queue that they came from, which is safe: every receiver knows what it has handled. AMQP_URL says
+where.
 """
 
 import argparse
@@ -44,13 +45,17 @@ async def show(url: str, queue: Queue) -> list[str]:
     return lines
 
 
-async def replay(url: str, queue: Queue) -> int:
-    """Give every dead letter back to the queue that it came from; each is confirmed there before it leaves here."""
+async def replay(url: str, queue: Queue, message_id: str | None = None) -> int:
+    """Give every dead letter, or that one, back to the queue it came from; each is confirmed there before it leaves."""
     async with (
         await aio_pika.connect_robust(url) as connection,
         connection.channel(publisher_confirms=True, on_return_raises=True) as channel,
     ):
-        letters = await _take(channel, queue)
+        taken = await _take(channel, queue)
+        letters = [letter for letter in taken if message_id in (None, letter.message_id)]
+        for letter in taken:
+            if letter not in letters:
+                await letter.nack(requeue=True)
         for letter in letters:
             again = aio_pika.Message(
                 letter.body,
@@ -86,6 +91,8 @@ def main() -> None:
     for name, text in (("show", "say what they are and why they are there"), ("replay", "give them back")):
         command = commands.add_parser(name, help=text)
         command.add_argument("queue", choices=sorted(_WORKED))
+        if name == "replay":
+            command.add_argument("id", nargs="?", help="of one message, as `show` tells it; without it, all")
     asked = parser.parse_args()
     url = local(os.environ)["AMQP_URL"]
     if asked.command == "list":
@@ -94,7 +101,7 @@ def main() -> None:
     elif asked.command == "show":
         print("\n".join(asyncio.run(show(url, _WORKED[asked.queue]))) or "none")
     else:
-        print(f"{asyncio.run(replay(url, _WORKED[asked.queue]))} given back")
+        print(f"{asyncio.run(replay(url, _WORKED[asked.queue], asked.id))} given back")
 
 
 if __name__ == "__main__":

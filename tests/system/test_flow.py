@@ -151,7 +151,17 @@ async def test_one_document_describes_the_whole_api(world: World) -> None:
         "/api/v1/subscriptions",
         "/api/v1/executions",
         "/api/v1/stream",
+        "/api/v1/attention",
+        "/api/v1/executions/{execution_id}/resolve",
     } <= set(document["paths"])
+
+
+async def test_a_word_about_an_execution_reaches_the_registry_and_the_list_the_ledger(world: World) -> None:
+    path = "/api/v1/executions/01980000-0000-7000-8000-000000000000"
+    status, answer = await world.call("POST", f"{path}/resolve", {"outcome": "look_again"}, world.admin)
+    assert (status, answer["outcome"]) == (202, "look_again")
+    assert (await world.call("GET", path, token=world.admin))[0] == 404
+    assert (await world.ask("GET", "/api/v1/attention", token=world.admin))["items"] == []
 
 
 async def test_refusals_that_nobody_foresaw_stop_entries_until_an_administrator_allows_them(world: World) -> None:

@@ -46,7 +46,9 @@ async def test_dead_letters_are_counted_shown_and_given_back(virtual_host: str) 
             [line] = await dead_letters.show(virtual_host, LEDGER)
             assert str(fact.id) in line
             assert "no such thing" in line
-        assert await dead_letters.replay(virtual_host, LEDGER) == 1
+        assert await dead_letters.replay(virtual_host, LEDGER, str(uuid4())) == 0
+        assert (await dead_letters.count(virtual_host))[LEDGER.name] == 1
+        assert await dead_letters.replay(virtual_host, LEDGER, str(fact.id)) == 1
         async with bus.consuming(LEDGER, hear), asyncio.timeout(5):
             assert await heard.get() == fact
     assert (await dead_letters.count(virtual_host))[LEDGER.name] == 0
