@@ -128,6 +128,19 @@ async def test_what_a_stop_loss_leaves_when_it_triggers_is_closed_at_market(
     assert (await house.trade("buy", customer, stop_loss_pct=None)).status == "success"  # the lane is free again
 
 
+async def test_a_stop_loss_refused_beside_what_the_customer_holds_is_finished_for_ours_only(house: House) -> None:
+    customer = await house.customer()
+    await by_hand(house, customer, "BUY", "0.005")
+    await house.trade("buy", customer)
+    await house.paper.book(SYMBOL, {"share_pct": "100", "worse_pct": "6"}, api_key=customer.api_key)
+    await house.paper.price("92000")
+    async with AsyncExitStack() as stack:
+        await house.watch(stack)
+        assert (await closed(house)).close_reason == "stop_loss"
+    assert await amount(house, customer) == Decimal("0.005")
+    assert await triggers(house, customer) == {}
+
+
 async def test_a_stop_loss_that_the_customer_took_away_is_theirs_to_miss(house: House) -> None:
     customer = await house.customer()
     await house.trade("buy", customer, take_profit_pct=None)
