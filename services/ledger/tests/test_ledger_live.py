@@ -11,10 +11,12 @@ import pytest
 from aiohttp import ClientResponse
 
 from conftest import HandClock
-from services.ledger import feed
+from services.ledger import attention, feed
+from services.ledger.store.reader import Reader
 from services.ledger.tests.ledger_builders import (
     ADMIN,
     House,
+    attended,
     bearer,
     customer,
     dispatched,
@@ -194,3 +196,21 @@ async def test_waiting_shows_nobody_what_is_not_theirs(house: House) -> None:
     await house.hear(dispatched(signal_id, 0))
     assert (await held)[0] == 404
     assert (await house.ask(f"/signals/{signal_id}?wait=1", ANA))[0] == 200
+
+
+async def test_the_number_of_those_who_need_attention_is_kept_true(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "_EVERY_S", 0.02)
+    signal_id, waiting = uuid4(), [uuid4(), uuid4()]
+    async with attention.counting(Reader(house.database)):
+        await house.hear(*(needed(id_, signal_id) for id_ in waiting))
+        await _until(lambda: attention.WAITING._value.get() == 2)
+        await house.hear(attended(waiting[0], signal_id))
+        await _until(lambda: attention.WAITING._value.get() == 1)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
