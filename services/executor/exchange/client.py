@@ -232,8 +232,8 @@ class Client:
                 answer = await self._send(call, endpoint, fields)
                 self.governor.taken()
                 return answer
-            async with self.governor.read(weight):
-                return await self._send(call, endpoint, fields)
+            await self.governor.read(weight)
+            return await self._send(call, endpoint, fields)
         except Held as held:
             raise Failed(NoAnswer(False, str(held), held.wait_ms, banned=held.banned)) from None
         except Failed as error:

@@ -67,16 +67,20 @@ class Held(Exception):
 
 @dataclass(slots=True)
 class _Minute:
-    """What is known of the weight of a minute: `own` of this process, `told` by the exchange of the whole address.
+    """What is known of the weight of a minute: `own` of this process, `others` by what the exchange tells of all.
 
     `reserved` of this process is not used yet, out of `shared`, which is what all have reserved.
     """
 
     number: int = -1
     own: int = 0
-    told: int = 0
+    others: int = 0
     shared: int = 0
     reserved: int = 0
+
+    def has_reserved(self, weight: int, most: int) -> bool:
+        """Whether this process may take the weight out of its own, without more than `most` being used by all."""
+        return self.reserved >= weight and self.shared - self.reserved + weight <= most
 
 
 class Governor:
@@ -94,7 +98,6 @@ class Governor:
         self._now_ms = now_ms
         self._minute = _Minute()
         self._late = 0  # used shortly before the minute's end
-        self._in_flight = 0
         self._full_until_ms: dict[int, int] = {}  # accounts that may order no more for now
         self._probe_at_ms = 0
         self._reserving = asyncio.Lock()
@@ -116,16 +119,18 @@ class Governor:
             self._adopt(await self._egress.pause(self._pool))
             await asyncio.sleep(_FOLLOW_EVERY_S)
 
-    @asynccontextmanager
-    async def read(self, weight: int) -> AsyncIterator[None]:
-        """Send one read in the block, once there is weight for it. Raises Held."""
+    async def read(self, weight: int) -> None:
+        """Return when there is weight for a read, which is used up by then. Raises Held."""
         self._in_use.set()
-        await self._admit(weight, _urgency.get())
-        self._in_flight += weight
-        try:
-            yield
-        finally:
-            self._in_flight -= weight
+        urgency = _urgency.get()
+        if urgency is not Urgency.BACKGROUND:
+            await self._wait_for(weight, urgency)
+            return
+        try:  # one after another, so that who waited longest goes first
+            async with asyncio.timeout(_BACKGROUND_PATIENCE_MS / 1000), self._queue:
+                await self._wait_for(weight, urgency)
+        except TimeoutError:
+            raise self._hold("weight", "No request weight is left for what nobody waits for", 0) from None
 
     def order(self, account: int) -> None:
         """Whether an account's new order may go. Raises Held in a ban, and while the account may order no more.
@@ -152,7 +157,8 @@ class Governor:
         used = headers.get("x-mbx-used-weight-1m", "")
         # in the minute's first second it may still tell of the one before
         if used.isdigit() and sent_ms // MINUTE_MS == now_ms // MINUTE_MS and sent_ms % MINUTE_MS >= LATE_MS:
-            self._this_minute(now_ms).told = int(used)
+            minute = self._this_minute(now_ms)
+            minute.others = max(minute.others, int(used) - minute.own)
             _used.labels(self._pool).set(int(used))
         if account is not None and (full_ms := full_for_ms(headers, self.limits.orders, now_ms)):
             self._account_full(account, now_ms + full_ms)
@@ -202,16 +208,6 @@ class Governor:
         self.pause = pause
         return True
 
-    async def _admit(self, weight: int, urgency: Urgency) -> None:
-        if urgency is not Urgency.BACKGROUND:
-            await self._wait_for(weight, urgency)
-            return
-        try:
-            async with asyncio.timeout(_BACKGROUND_PATIENCE_MS / 1000), self._queue:
-                await self._wait_for(weight, urgency)
-        except TimeoutError:
-            raise self._hold("weight", "No request weight is left for what nobody waits for", 0) from None
-
     async def _wait_for(self, weight: int, urgency: Urgency) -> None:
         waited_ms, patience_ms = 0, _BACKGROUND_PATIENCE_MS if urgency is Urgency.BACKGROUND else _PATIENCE_MS
         while True:
@@ -232,11 +228,12 @@ class Governor:
     async def _take(self, weight: int, urgency: Urgency, now_ms: int) -> int:
         """Use weight of this minute; 0 when that is done, else after how many milliseconds to ask again."""
         minute, late = self._this_minute(now_ms), now_ms % MINUTE_MS >= MINUTE_MS - LATE_MS
-        if self._has_reserved(weight, urgency, now_ms):
+        most = cap(self.limits.weight, urgency, now_ms)
+        if not late and minute.has_reserved(weight, most):
             minute.reserved -= weight
         elif self._egress.is_shared:
             async with self._reserving:
-                if self._has_reserved(weight, urgency, now_ms):  # by whoever was before us
+                if not late and minute.has_reserved(weight, most):  # by whoever was before us
                     minute.reserved -= weight
                 elif (pause_ms := await self._reserve(minute, weight, urgency, now_ms, late=late)) != 0:
                     return pause_ms
@@ -249,26 +246,26 @@ class Governor:
 
     def _wait_alone(self, minute: _Minute, weight: int, urgency: Urgency, now_ms: int) -> int:
         share = max(1, self.limits.weight // self._egress.shares)
-        told = max(minute.told, minute.shared) + self._in_flight
+        # what others had reserved before the counter went away, and what the exchange tells
+        others = max(minute.others, minute.shared - minute.own - minute.reserved)
         return max(
             wait_ms(minute.own, weight, share, urgency, now_ms),
-            wait_ms(told, weight, self.limits.weight, urgency, now_ms),
+            wait_ms(minute.own + others, weight, self.limits.weight, urgency, now_ms),
         )
-
-    def _has_reserved(self, weight: int, urgency: Urgency, now_ms: int) -> bool:
-        minute = self._this_minute(now_ms)
-        used = minute.shared - minute.reserved
-        late = now_ms % MINUTE_MS >= MINUTE_MS - LATE_MS
-        return not late and minute.reserved >= weight and used + weight <= cap(self.limits.weight, urgency, now_ms)
 
     async def _reserve(self, minute: _Minute, weight: int, urgency: Urgency, now_ms: int, *, late: bool) -> int:
         """Reserve for this request and for some that follow, out of what all share."""
         limit = self.limits.weight
         most = cap(limit, urgency, now_ms)
         ahead = 0 if late else max(0, min(_BLOCK_MAX, limit // _BLOCKS, (most - minute.shared) // 10))
-        known = max(minute.told + self._in_flight, minute.own)
         reserved = await self._egress.reserve(
-            self._pool, minute.number, used=known, want=weight + ahead, least=weight, cap=most, late=late
+            self._pool,
+            minute.number,
+            used=minute.own + minute.others,
+            want=weight + ahead,
+            least=weight,
+            cap=most,
+            late=late,
         )
         if reserved is None:
             return self._wait_alone(minute, weight, urgency, now_ms)
@@ -279,7 +276,7 @@ class Governor:
         return max(_AGAIN_MS, wait_ms(reserved.used, weight, limit, urgency, now_ms))
 
     def _this_minute(self, now_ms: int) -> _Minute:
-        if now_ms // MINUTE_MS != self._minute.number:
+        if now_ms // MINUTE_MS > self._minute.number:  # who has waited meanwhile may still be in the one before
             # what left in the last moment of the minute before may be counted in this one
             carried = self._late if self._minute.number == now_ms // MINUTE_MS - 1 else 0
             self._minute, self._late = _Minute(now_ms // MINUTE_MS, own=carried), 0
