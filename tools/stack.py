@@ -27,7 +27,7 @@ class Supervised:
 
     def __init__(self, module: str, port: int, environment: dict[str, str]) -> None:
         self.module, self.port = module, port
-        self._environment = os.environ | environment | {"PORT": str(port)}
+        self.environment = os.environ | environment | {"PORT": str(port)}
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
@@ -35,7 +35,7 @@ class Supervised:
         try:
             while True:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", self.module, env=self._environment
+                    sys.executable, "-m", self.module, env=self.environment
                 )
                 code = await self._process.wait()
                 if code == _CANNOT_START:

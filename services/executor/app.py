@@ -1,5 +1,6 @@
 """Puts an executor together."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from services.executor.consume import on_jobs
@@ -48,7 +49,7 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock, timing
             lambda: bus.consuming(JOBS, on_jobs(store, stops, runner.ring)),
         ),
         waiting_for=(database.waiting_for, bus.waiting_for),
-        remarks=stops.remarks,
+        remarks=lambda: (*stops.remarks(), *pauses(exchanges)),
     )
 
 
@@ -64,3 +65,11 @@ def open_exchanges(settings: Settings, clock: Clock, egress: Egress) -> dict[tup
         (environment, market): (Spot if market == "spot" else Futures)(url, clock, egress, timeout_ms=timeout_ms)
         for (environment, market), url in settings.bases().items()
     }
+
+
+def pauses(exchanges: Mapping[tuple[Environment, MarketType], Market]) -> Sequence[str]:
+    """A sentence per exchange that asked to be left alone."""
+    asked = ((market, environment) for (environment, market), exchange in exchanges.items() if exchange.is_paused)
+    return tuple(
+        f"{market}, {environment}: Binance asked for a pause; executions wait" for market, environment in asked
+    )

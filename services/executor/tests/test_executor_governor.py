@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from services.executor.app import pauses
 from services.executor.exchange.budget import Limits, Urgency
 from services.executor.exchange.client import Failed
 from services.executor.exchange.egress import Egress, Reserved
@@ -73,7 +74,10 @@ class Exchange:
     @property
     def weight(self) -> int:
         """What the address has used of this minute."""
-        used: int = self.gate.venues["fapi"].weights.add("127.0.0.1", 0, self.now_ms())
+        return self.used("fapi")
+
+    def used(self, venue: str) -> int:
+        used: int = self.gate.venues[venue].weights.add("127.0.0.1", 0, self.now_ms())
         return used
 
     def now_ms(self) -> int:
@@ -255,6 +259,7 @@ async def test_a_ban_stops_everything_here_and_at_the_others_until_it_ends(excha
         async with asyncio.timeout(5):
             while not other.is_paused:
                 await asyncio.sleep(0.05)
+        assert len(pauses({("paper", "futures"): one, ("live", "futures"): other})) == 2
         before = exchange.count("/fapi")
         for market in (one, other):
             with pytest.raises(Failed) as refused:
@@ -268,6 +273,7 @@ async def test_a_ban_stops_everything_here_and_at_the_others_until_it_ends(excha
         exchange.clock.forward(20)
         assert (await order(one, customer)).status == "FILLED"
         await other.held(customer, SYMBOL)
+        assert pauses({("paper", "futures"): one}) == ()
 
 
 async def test_a_pause_stops_reads_not_orders_unless_they_too_are_refused(exchange: Exchange) -> None:

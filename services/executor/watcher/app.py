@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.executor.app import open_egress, open_exchanges
+from services.executor.app import open_egress, open_exchanges, pauses
 from services.executor.reconcile import Reconciler
 from services.executor.settings import Settings
 from services.executor.store import Store
@@ -32,4 +32,5 @@ def build(settings: Settings, database: Database, bus: Bus, clock: Clock) -> Ser
             watcher.running,
         ),
         waiting_for=(database.waiting_for,),
+        remarks=lambda: pauses(exchanges),
     )
