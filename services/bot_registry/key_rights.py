@@ -3,7 +3,7 @@
 Binance, wallet documentation, "Get API Key Permission" (apiRestrictions). A field that is missing counts as harmless.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,16 @@ def _judge_restrictions(environment: Environment, key: Mapping[str, Any]) -> Acc
     if key.get("enableReading") is False:
         return Refused("key_lacks_permission", "The key cannot read: allow reading for it at the exchange.")
     if key.get("enableFutures") is False and key.get("enableSpotAndMarginTrading") is False:
-        return Refused("key_lacks_permission", "The key cannot trade: allow futures trading for it at the exchange.")
+        return Refused(
+            "key_lacks_permission", "The key cannot trade: allow futures or spot trading for it at the exchange."
+        )
+    return Accepted(tuple(_warnings(environment, key)))
+
+
+def _warnings(environment: Environment, key: Mapping[str, Any]) -> Iterator[str]:
     if environment == "live" and key.get("ipRestrict") is False:
-        return Accepted(("The key works from any address: restrict it to this system's addresses at the exchange.",))
-    return Accepted()
+        yield "The key works from any address: restrict it to this system's addresses at the exchange."
+    if key.get("enableFutures") is False:
+        yield "The key cannot trade futures: bots of that market will fail until it is allowed at the exchange."
+    if key.get("enableSpotAndMarginTrading") is False:
+        yield "The key cannot trade spot: bots of that market will fail until it is allowed at the exchange."

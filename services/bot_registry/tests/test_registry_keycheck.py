@@ -25,7 +25,7 @@ TRADE_ONLY = {
     "enableFutures": True,
     "permitsUniversalTransfer": False,
     "enableVanillaOptions": False,
-    "enableSpotAndMarginTrading": False,
+    "enableSpotAndMarginTrading": True,
 }
 
 
@@ -45,8 +45,9 @@ def test_a_key_that_trades_and_nothing_else_is_accepted() -> None:
         ({"permitsUniversalTransfer": True}, "key_can_transfer"),
         ({"enableInternalTransfer": True}, "key_can_transfer"),
         ({"enableReading": False}, "key_lacks_permission"),
-        ({"enableFutures": False}, "key_lacks_permission"),
-        ({"enableFutures": False, "enableSpotAndMarginTrading": True}, None),
+        ({"enableFutures": False, "enableSpotAndMarginTrading": False}, "key_lacks_permission"),
+        ({"enableFutures": False}, None),
+        ({"enableSpotAndMarginTrading": False}, None),
     ],
 )
 def test_a_key_is_judged_by_its_rights(change: dict[str, Any], expected: str | None) -> None:
@@ -65,6 +66,14 @@ def test_only_a_live_key_that_works_from_any_address_is_warned_of() -> None:
     assert isinstance(live, Accepted)
     assert len(live.warnings) == 1
     assert paper == Accepted()
+
+
+@pytest.mark.parametrize(("right", "market"), [("enableFutures", "futures"), ("enableSpotAndMarginTrading", "spot")])
+def test_a_market_that_the_key_cannot_trade_is_warned_of(right: str, market: str) -> None:
+    judged = judge("paper", 200, TRADE_ONLY | {right: False})
+    assert isinstance(judged, Accepted)
+    [warning] = judged.warnings
+    assert f"cannot trade {market}" in warning
 
 
 def test_on_the_testnet_the_account_must_be_allowed_to_trade() -> None:
