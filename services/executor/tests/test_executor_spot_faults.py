@@ -20,6 +20,7 @@ from services.executor.tests.spot_house import (
 
 ORDER, OCO, ACCOUNT, TRADES = "/api/v3/order", "/api/v3/orderList/oco", "/api/v3/account", "/api/v3/myTrades"
 BOTH = {"STOP_LOSS", "TAKE_PROFIT"}
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 async def fault(house: House, customer: Customer, kind: str, path: str, method: str = "POST", **options: Any) -> None:
@@ -70,7 +71,7 @@ async def test_a_buy_that_queries_hide_but_the_balance_shows_is_waited_for(house
     await fault(house, customer, "error", TRADES, "GET", code=-1000, times=1)
     [execution_id] = await house.signal("buy", customer, market_type="spot")
     with pytest.raises(TimeoutError):  # far longer than the window in which the order could be accepted
-        await house.finished(execution_id, within_s=4)
+        await house.finished(execution_id, within_s=2.5)
     await house.paper.no_faults()
     assert (await house.finished(execution_id)).status == "success"
     assert len(await filled(house, customer, "BUY")) == 1
@@ -137,7 +138,7 @@ async def test_a_sell_that_queries_hide_but_the_balance_shows_is_not_sent_again(
     await fault(house, customer, "error", ORDER, "GET", code=-2013, times=10_000)
     [execution_id] = await house.signal("close", customer, market_type="spot")
     with pytest.raises(TimeoutError):
-        await house.finished(execution_id, within_s=4)
+        await house.finished(execution_id, within_s=2.5)
     await house.paper.no_faults()
     assert (await house.finished(execution_id)).status == "success"
     await assert_theirs_is_left(house, customer)
