@@ -36,6 +36,7 @@ from services.executor.orders import (
     Release,
     close,
     closing_side,
+    leave,
 )
 from services.executor.state import (
     Decision,
@@ -62,7 +63,7 @@ from services.executor.state import (
     position_of,
 )
 from services.executor.timing import Timing, backoff_ms
-from shared.contracts import CloseReason
+from shared.contracts import CloseReason, MarketType
 from shared.ids import client_order_id
 from shared.reasons import Reason
 
@@ -108,14 +109,17 @@ def protections(work: Work, entry: MarketOrder, trade: Trade) -> tuple[Protectio
     return tuple(leg for leg in (stop, target) if leg)
 
 
-def finish_stop(state: State, position: Position, quantity: Decimal, closed_by: tuple[str, ...]) -> State:
+def finish_stop(
+    market: MarketType, state: State, position: Position, quantity: Decimal, closed_by: tuple[str, ...]
+) -> State:
     """The ended execution of a position whose stop-loss triggered and left `quantity` of it, to close that at market.
 
     `closed_by`: the order that closed the rest, if one did. What the execution came to has been told already.
     """
-    order = close(position, Purpose.UNWIND, CloseReason.STOP_LOSS)
-    order = replace(order, quantity=quantity, earlier_order_ids=closed_by)
-    return replace(state, phase=Phase.ACTING, steps=(order,), intent=None, tries=0, absent=0, seen=None, told=True)
+    step = leave(market, position, Purpose.UNWIND, CloseReason.STOP_LOSS)
+    if isinstance(step, MarketOrder):  # a release learns by itself what is left
+        step = replace(step, quantity=quantity, earlier_order_ids=closed_by)
+    return replace(state, phase=Phase.ACTING, steps=(step,), intent=None, tries=0, absent=0, seen=None, told=True)
 
 
 def start(state: State, now_ms: int, timing: Timing) -> Decision:

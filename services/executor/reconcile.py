@@ -91,7 +91,7 @@ class Reconciler:
         if isinstance(verdict, Open):
             if verdict.lost:
                 log.error("protection_lost", position_id=str(held.position.id), lost=verdict.lost)
-            if verdict.left is not None and self._beside_the_lanes and not TRAITS[exchange.market].locks:
+            if verdict.left is not None and self._beside_the_lanes:
                 await self._finish_stop(held, verdict.left)
             return True
         with urgent(Urgency.RESOLVE):  # a protection left behind may close what is not ours
@@ -103,7 +103,8 @@ class Reconciler:
 
     async def _finish_stop(self, held: Held, left: Left) -> None:
         """Have an executor close what a stop-loss left that triggered and was refused, or filled in part only."""
+        market = held.work.job.config.market_type
         if await self._store.reopen(
-            held, lambda state: finish_stop(state, held.position, left.quantity, left.order_ids)
+            held, lambda state: finish_stop(market, state, held.position, left.quantity, left.order_ids)
         ):
             log.warning("stop_loss_finished_at_market", position_id=str(held.position.id), quantity=str(left.quantity))

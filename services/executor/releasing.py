@@ -106,7 +106,7 @@ def _released(state: State, step: Release, seen: Released) -> StepDone:
             step.position.position_side,
             min(left, seen.free),
             step.position,
-            step.close_reason,
+            sold[0][0] if sold and step.purpose is Purpose.UNWIND else step.close_reason,
             order_ids,
             before=seen.held,
         )

@@ -68,7 +68,9 @@ def _left(position: Position, reading: Reading) -> Left | None:
     if position.stop_client_id in reading.refused:
         return Left(position.quantity)
     for reason, order in reading.fired:
-        if reason is CloseReason.STOP_LOSS and order.is_final:
+        # a leg that was cancelled without having sold was cancelled by hand
+        triggered = order.executed_quantity or order.status != "CANCELED"
+        if reason is CloseReason.STOP_LOSS and order.is_final and triggered:
             closed_by = (order.order_id,) if order.executed_quantity else ()
             return Left(position.quantity - order.executed_quantity, closed_by)
     return None

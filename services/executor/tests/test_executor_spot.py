@@ -212,6 +212,16 @@ async def test_the_watcher_sees_a_leg_that_fired(house: House, price: str, reaso
     assert await legs(house, customer) == {}
 
 
+@pytest.mark.parametrize(("price", "reason"), [("92000", "stop_loss"), ("101000", "take_profit")])
+async def test_what_a_leg_leaves_that_sold_in_part_is_sold_at_market(house: House, price: str, reason: str) -> None:
+    customer = await house.customer()
+    await trade(house, "buy", customer)
+    await house.paper.thin_book("60", market="spot", side="SELL")
+    message = await closed_by_watching(house, house.paper.price(price))
+    await assert_sold_once(house, customer, "0.00104")
+    assert (message.close_reason, message.realized_pnl_usd is None) == (reason, False)
+
+
 async def test_the_watcher_sees_a_position_that_the_customer_sold(house: House) -> None:
     customer = await house.customer()
     await trade(house, "buy", customer)
