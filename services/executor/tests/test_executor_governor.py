@@ -335,6 +335,8 @@ async def test_a_burst_outside_its_window_reads_the_clock_once_and_then_all_are_
         assert (done, held) == (50, [])
         assert exchange.count("/fapi/v1/time") == 1
         wrong.forward(-20)
+        # one answer comes when the clock has been read for the others
+        await exchange.paper.fault("latency", path="/fapi/v1/order", latency_ms=1_000)
         done, refused = await asked([order(market, customer) for _ in range(50)])
         assert done == 0
         assert {one.reply.code for one in refused if not isinstance(one.reply, NoAnswer)} == {-1021}
