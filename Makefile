@@ -38,9 +38,9 @@ test: .venv/dev ## every test; brings up PostgreSQL, RabbitMQ and Redis where th
 	@bash tools/servers.sh
 	@$(PY) -m pytest -q
 
-chaos: .venv/dev ## break a running system 200 times and check that nothing is lost, doubled or unprotected
+chaos: .venv/dev ## kill 200 processes of a running system, break much else, check that nothing is lost, doubled or unprotected
 	@bash tools/servers.sh
-	@CHAOS_BREAKS=$${CHAOS_BREAKS:-200} $(PY) -m pytest -q -s tests/chaos
+	@CHAOS_KILLS=$${CHAOS_KILLS:-200} $(PY) -m pytest -q -s tests/chaos
 
 lint: .venv/dev ## ruff and the architecture's import rules
 	@$(PY) -m ruff check $(CODE)
