@@ -14,7 +14,7 @@ CODE := shared services embedded tools tests conftest.py
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help run demo stack env migrate test chaos lint format types schemas lock clean
+.PHONY: help run demo stack env migrate test chaos soak lint format types schemas lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,10 @@ test: .venv/dev ## every test; brings up PostgreSQL, RabbitMQ and Redis where th
 chaos: .venv/dev ## kill 200 processes of a running system, break much else, check that nothing is lost, doubled or unprotected
 	@bash tools/servers.sh
 	@CHAOS_KILLS=$${CHAOS_KILLS:-200} $(PY) -m pytest -q -s tests/chaos
+
+soak: .venv/dev ## play with executors in slow motion for long (SOAK_EXAMPLES=1000, SOAK_STEPS=100)
+	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-1000} SOAK_STEPS=$${SOAK_STEPS:-100} $(PY) -m pytest -q -s \
+	  services/executor/tests/test_executor_soak.py
 
 lint: .venv/dev ## ruff and the architecture's import rules
 	@$(PY) -m ruff check $(CODE)

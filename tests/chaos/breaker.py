@@ -51,7 +51,7 @@ class Breaker:
         others = [self._freeze, self._cut_broker, self._cut_database, self._fault, self._fault, self._outage]
         kinds = [*[self._kill] * (2 * len(others)), *others]
         while self.kills < kills:
-            await asyncio.sleep(self._chance.uniform(0.1, 0.9))
+            await asyncio.sleep(self._chance.uniform(0.2, 1.8))
             self.broken[await self._chance.choice(kinds)()] += 1
         for kind in others:  # a short run, too, has some of each
             self.broken[await kind()] += 1

@@ -26,6 +26,7 @@ from tests.system.conftest import ADMIN, Customer, Place, World, free_ports, sta
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
 CUSTOMERS = 10  # per bot
+SENDERS = 5  # at once, each waiting for its answer
 BOTS = {"futures": ("buy", "sell", "close"), "spot": ("buy", "close")}
 STEP = Decimal("0.00001")  # of spot's quantities; what is less cannot be sold
 
@@ -118,7 +119,7 @@ async def test_nothing_is_lost_doubled_or_left_unprotected(stack: Stack, world: 
     bots = [await make_bot(world, market) for market in BOTS]
     breaker = Breaker(stack, world, chance)
     breaking = asyncio.create_task(breaker.run(KILLS))
-    await send_signals(world, bots, breaking, random.Random(seed + 1))
+    await asyncio.gather(*(send_signals(world, bots, breaking, random.Random(seed + n)) for n in range(SENDERS)))
     await breaking
     await world.paper("DELETE", "/paper/faults")
     print(f"{sum(len(bot.accepted) for bot in bots)} signals accepted; {breaker.kills} kills; {dict(breaker.broken)}")
