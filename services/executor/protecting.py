@@ -135,7 +135,7 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
         return _stands(state, seen, now_ms)
     if isinstance(seen, Through):
         return _through(work, state, seen.reason, seen.refusal)
-    if isinstance(seen, Refused) and seen.why.reason is Reason.PRICE_THROUGH:
+    if isinstance(seen, Refused) and seen.why.reason is Reason.PRICE_THROUGH and state.phase is Phase.ACTING:
         return _through(work, state, _protection(state).reason, seen)
     if isinstance(seen, Unsent) and seen.wait_ms and _naked_for_ms(state, now_ms) <= timing.throttled_max_ms:
         return _waiting(state, seen, now_ms)
@@ -151,7 +151,7 @@ def observe(work: Work, state: State, seen: Observation, now_ms: int, timing: Ti
         case Unsent(cause) if state.phase is Phase.ACTING and cause.reason is Reason.NO_POSITION_YET:
             return _retry(replace(state, intent=None), now_ms, _RETRY_MS)
         case Unsent() if state.phase is Phase.ACTING:
-            return _retry(replace(state, intent=None), now_ms, backoff_ms(state.tries))
+            return _retry(replace(state, intent=None), now_ms, min(backoff_ms(state.tries), _WAIT_MAX_MS))
         case Woke():
             return _look(state)
         case Uncertain() if state.phase is Phase.ACTING:

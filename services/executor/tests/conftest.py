@@ -81,6 +81,11 @@ class Paper:
     async def no_faults(self) -> None:
         await self._call("DELETE", "/paper/faults")
 
+    async def faults(self) -> int:
+        """How many faults nobody has met yet."""
+        await self.fault("error", code=-1000, path="/nowhere")
+        return int((await self._call("POST", "/paper/faults", {"kind": "latency", "latency_ms": 1}))["faults"]) - 2
+
     async def revoke(self, api_key: str) -> None:
         await self._call("DELETE", f"/paper/accounts/{api_key}")
 

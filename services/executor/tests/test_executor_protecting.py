@@ -122,3 +122,13 @@ def test_a_target_that_cannot_be_had_leaves_the_position_protected_and_says_so()
 
 def test_naked_time_is_from_the_fill_to_the_stop() -> None:
     assert stopping().sees(Standing("s"), at_ms=NOW + 305).state.trade.naked_ms == 300
+
+
+def test_a_stop_loss_that_is_not_taken_is_sent_again_within_two_seconds_however_often() -> None:
+    execution = stopping()
+    for _ in range(8):
+        execution.sees(unsent())
+        assert isinstance(execution.effect, Sleep)
+        assert execution.effect.until_ms <= NOW + 2_000
+        execution.sees(Woke())
+    assert execution.sees(unsent()).effect.order.purpose is Purpose.UNWIND
