@@ -19,7 +19,7 @@ _BOTH: _Codes = {
     Reason.OUT_OF_STEP: (-1125, -2011, -2013),
     Reason.REFUSED: (
         *(-1010, -1013, -1014, -1020, -1108, -1111, -1114, -1115, -1116, -1117, -1127, -1128, -1130),
-        *(-1134, -1136, -1145, -2010),
+        *(-1134, -1136, -1145, -1151, -2010),
         *range(-1106, -1099),
     ),
 }
@@ -42,12 +42,31 @@ _FUTURES: _Codes = {
     Reason.CLOSE_REFUSED: (-2022, -2024, -4118),
     Reason.TRIGGER_OUT_OF_RANGE: (-4002, -4007, -4013, -4016, -4024, -4183, -4184, -4210, -4211),
     Reason.API_CHANGED: (-4120, -5000),  # -4120: what every bot met when stop orders moved to the Algo Service
-    Reason.REFUSED: (*(-2026, -4006, -4014, -4015, -4023, -4136, -4137, -4138, -5021, -5022, -5029, -5043, -5047),),
+    Reason.REFUSED: (
+        *(
+            -2026,
+            -4049,
+            -4054,
+            -4055,
+            -4006,
+            -4014,
+            -4015,
+            -4023,
+            -4136,
+            -4137,
+            -4138,
+            -5021,
+            -5022,
+            -5029,
+            -5043,
+            -5047,
+        ),
+    ),
 }
 
 _SPOT: _Codes = {
     Reason.OUT_OF_STEP: (-2026,),
-    Reason.REFUSED: (-1158, -1165, -1166, -1168, *range(-1199, -1195), -2021, -2022, -2039),
+    Reason.REFUSED: (-1158, -1165, -1166, -1168, -1191, *range(-1199, -1195), -2021, -2022, -2035, -2036, -2039, -2042),
 }
 
 # On Spot these say in their message what they mean; the first fragment that is found decides.
