@@ -362,6 +362,27 @@ async def test_what_was_carried_out_under_an_unknown_outcome_is_not_done_twice(c
         assert sorted(row["orderType"] for row in state["open_algo_orders"]) == ["STOP_MARKET", "TAKE_PROFIT_MARKET"]
 
 
+@on_postgres
+@pytest.mark.timeout(300)
+async def test_a_code_met_once_by_a_spot_order_ends_in_its_record_and_nothing_unprotected(crowd: Crowd) -> None:
+    met = {code: judge(Answer(STATUSES.get(code, 400), code, ""), "spot").why.reason for code in REASONS["spot"]}
+    order = Call(
+        "POST",
+        "/api/v3/order",
+        refused_or(SUCCESS, no_answer="not_placed", out_of_step="not_placed"),
+        always(PENDING),
+        config={"market_type": "spot"},
+    )
+    codes = [code for code in met if code not in TOO_MANY]
+    cases = [Case("spot", [order], code, order.once(met[code]), await crowd.customer()) for code in codes]
+    assert await trade(crowd, cases) == []
+    for case in cases:
+        wallet = (await crowd.paper.state(case.customer.api_key))["spot"]
+        bought = sum(row["side"] == "BUY" for row in wallet["orders"])
+        assert bought == (case.end == SUCCESS), case.code
+        assert [row["type"] for row in wallet["open_orders"]] == ["STOP_LOSS"] * bought, case.code
+
+
 @pytest.mark.parametrize(("name", "path"), PUBLIC.items(), ids=PUBLIC)
 async def test_a_code_met_by_a_call_for_everybody_is_known_for_what_it_is(paper: Paper, name: str, path: str) -> None:
     settings = Settings(sealing_private_keys=SecretStr(sealing.new_key()), paper_exchange_url=paper.url)
