@@ -47,6 +47,7 @@ from services.executor.state import (
     Phase,
     Placed,
     Protect,
+    Protected,
     Refused,
     Sleep,
     Standing,
@@ -120,6 +121,31 @@ def finish_stop(
     if isinstance(step, MarketOrder):  # a release learns by itself what is left
         step = replace(step, quantity=quantity, earlier_order_ids=closed_by)
     return replace(state, phase=Phase.ACTING, steps=(step,), intent=None, tries=0, absent=0, seen=None, told=True)
+
+
+def protect_again(work: Work, state: State, position: Position, now_ms: int, *, is_alone: bool) -> State:
+    """The ended execution of a position whose stop-loss stands no more and never triggered, to place it again.
+
+    At its price and under its name: were it there after all, the exchange would say so. Bound to the quantity where the
+    position is not alone. A spot position gets its target with it, for they go together.
+    """
+    entry, trade = state.trade.entry, state.trade
+    assert entry is not None, "there is a position once an entry has filled"
+    trade = replace(trade, beside_theirs=trade.beside_theirs or not is_alone, filled_at_ms=now_ms)
+    asked = (step for step in protections(work, entry, trade) if step.reason is CloseReason.STOP_LOSS)
+    steps = tuple(_at(step, position) for step in asked)
+    return replace(
+        state, phase=Phase.ACTING, steps=steps, intent=None, tries=0, absent=0, seen=None, trade=trade, told=True
+    )
+
+
+def _at(step: Protection | Oco, position: Position) -> Protection | Oco:
+    assert position.stop_price is not None, "it had a stop-loss"
+    if isinstance(step, Protection):
+        return replace(step, trigger=position.stop_price)
+    stop = replace(step.stop, trigger=position.stop_price)
+    target = replace(step.target, trigger=position.target_price or step.target.trigger)
+    return replace(step, stop=stop, target=target)
 
 
 def start(state: State, now_ms: int, timing: Timing) -> Decision:
@@ -235,7 +261,7 @@ def _stands(state: State, standing: Standing, now_ms: int) -> StepDone:
             state = state.with_trade(stop=Placed(leg, order_id), naked_ms=naked_ms)
         else:
             state = state.with_trade(target=Placed(leg, order_id))
-    return StepDone(state)
+    return StepDone(state, (Protected(position_of(state.trade)),) if state.told else ())
 
 
 def _through(work: Work, state: State, reason: ProtectionReason, refusal: Refused) -> StepDone:

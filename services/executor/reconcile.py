@@ -13,8 +13,8 @@ from services.executor.exchange.governor import urgent
 from services.executor.exchange.market import Market
 from services.executor.orders import TRAITS, CancelProtection, Fill, Position
 from services.executor.outcomes import NoAnswer
-from services.executor.protecting import finish_stop
-from services.executor.state import Closed, Settled
+from services.executor.protecting import finish_stop, protect_again
+from services.executor.state import Closed, Settled, State
 from services.executor.store import Held, Store
 from services.executor.verdict import Gone, Left, Open, judge
 from shared.contracts import CloseReason, Job
@@ -31,6 +31,7 @@ class Reconciler:
     def __init__(self, store: Store, *, beside_the_lanes: bool = False) -> None:
         self._store = store
         self._flat_since_ms: dict[UUID, int] = {}
+        self._lost_since_ms: dict[UUID, int] = {}
         self._beside_the_lanes = beside_the_lanes
 
     async def look(self, exchange: Market, credentials: Credentials, position: Position, job: Job) -> Open | Gone:
@@ -91,8 +92,8 @@ class Reconciler:
         if isinstance(verdict, Open):
             if verdict.lost:
                 log.error("protection_lost", position_id=str(held.position.id), lost=verdict.lost)
-            if verdict.left is not None and self._beside_the_lanes:
-                await self._finish_stop(held, verdict.left)
+            if self._beside_the_lanes:
+                await self._repair(exchange, held, verdict)
             return True
         with urgent(Urgency.RESOLVE):  # a protection left behind may close what is not ours
             for _, name in held.position.protections:
@@ -100,6 +101,22 @@ class Reconciler:
             settled = await self.settle(exchange, credentials, held.position, verdict)
         await self._store.close(held, Closed(held.position, settled), only_if_idle=self._beside_the_lanes)
         return False
+
+    async def _repair(self, exchange: Market, held: Held, verdict: Open) -> None:
+        """Have an executor do something about a stop-loss that does not protect, once it is certain that it is lost."""
+        id_, now_ms = held.position.id, exchange.now_ms()
+        if CloseReason.STOP_LOSS not in verdict.lost:
+            self._lost_since_ms.pop(id_, None)
+        elif verdict.left is not None:
+            await self._finish_stop(held, verdict.left)
+        elif now_ms - self._lost_since_ms.setdefault(id_, now_ms) >= _EXPLAINED_WITHIN_MS:
+
+            def again(state: State) -> State:
+                return protect_again(held.work, state, held.position, now_ms, is_alone=verdict.is_alone)
+
+            if await self._store.reopen(held, again):
+                log.warning("stop_loss_placed_again", position_id=str(id_))
+                self._lost_since_ms.pop(id_, None)
 
     async def _finish_stop(self, held: Held, left: Left) -> None:
         """Have an executor close what a stop-loss left that triggered and was refused, or filled in part only."""

@@ -10,9 +10,9 @@ from services.executor.state import (
     AttentionBegan,
     AttentionOver,
     Closed,
-    Fact,
     Finished,
     Opened,
+    Told,
     Trade,
     Work,
 )
@@ -36,7 +36,7 @@ class Reporter:
     now: datetime
     arrived_at: datetime
 
-    def message(self, fact: Fact) -> Message:
+    def message(self, fact: Told) -> Message:
         """The message that tells a fact."""
         match fact:
             case Opened(position):

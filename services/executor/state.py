@@ -457,6 +457,13 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Protected:
+    """A position has its lost protection again. Nobody else need know."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A position of ours is gone."""
 
@@ -485,7 +492,8 @@ class Finished:
     trade: Trade
 
 
-Fact = Opened | Closed | AttentionBegan | AttentionOver | Finished
+Told = Opened | Closed | AttentionBegan | AttentionOver | Finished
+Fact = Told | Protected
 
 
 @dataclass(frozen=True, slots=True)

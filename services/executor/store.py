@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.executor.orders import Position
 from services.executor.report import Reporter
-from services.executor.state import Closed, Decision, End, Fact, Opened, Said, Sleep, State, Work
+from services.executor.state import Closed, Decision, End, Fact, Opened, Protected, Said, Sleep, State, Work
 from services.executor.tables import executions, positions
 from shared.clock import Clock, from_ms, to_ms
 from shared.contracts import ExecutionRequested, Job, MarketType, Signal
@@ -172,7 +172,9 @@ class Store:
                 return False
             reporter = Reporter(work, now, claimed.arrived_at)
             for fact in decision.facts:
-                if await self._apply(tx, work, fact, now):
+                if isinstance(fact, Protected):
+                    await self._note_protections(tx, fact.position)
+                elif await self._apply(tx, work, fact, now):
                     tx.publish(reporter.message(fact))
         claimed.version, claimed.state = claimed.version + 1, state
         return True
@@ -229,6 +231,11 @@ class Store:
             values |= {"version": row.version + 1, "wake_at": now}
             again = update(executions).where(executions.c.id == execution_id, executions.c.version == row.version)
             return (await tx.connection.execute(again.values(values))).rowcount == 1
+
+    async def _note_protections(self, tx: Transaction, position: Position) -> None:
+        fields = asdict(position)
+        changed = {name: fields[name] for name in fields if name.startswith(("stop_", "target_"))}
+        await tx.connection.execute(update(positions).where(positions.c.id == position.id).values(changed))
 
     async def _apply(self, tx: Transaction, work: Work, fact: Fact, now: datetime) -> bool:
         """Carry a fact into the positions; false when it changes nothing and so must not be told again."""

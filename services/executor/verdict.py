@@ -34,11 +34,13 @@ class Left:
 class Open:
     """It stands. `lost` are protections that are no longer there although it does.
 
-    `left`: its stop-loss has triggered, and refused or filled in part only it stands no more.
+    `left`: its stop-loss has triggered, and refused or filled in part only it stands no more. `is_alone`: the account
+    holds on its side what it holds, no more and no less.
     """
 
     lost: tuple[CloseReason, ...] = ()
     left: Left | None = None
+    is_alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def judge(position: Position, reading: Reading) -> Open | Gone:
     if not same_side:
         return Gone(CloseReason.EXTERNAL)
     lost = tuple(reason for reason, name in position.protections if name not in reading.standing)
-    return Open(lost, _left(position, reading))
+    return Open(lost, _left(position, reading), abs(reading.amount) == position.quantity)
 
 
 def _left(position: Position, reading: Reading) -> Left | None:
