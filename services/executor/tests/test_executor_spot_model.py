@@ -1,6 +1,6 @@
 """Every world that a spot execution can reach, searched breadth-first over the production `decide`.
 
-As in `test_executor_model`, with another exchange: it has no reduce-only and the customer owns plenty of the coin, so
+As in `protocol_world`, with another exchange: it has no reduce-only and the customer owns plenty of the coin, so
 it takes every sell and every order list that comes in its window, whether we hold anything or not. The price may go
 through a standing stop at any moment. What was accepted, and how it ended, shows in queries only after a lag; the
 answer to a cancel comes from the matching engine and tells at once.
@@ -30,7 +30,7 @@ from services.executor.state import (
     Work,
 )
 from services.executor.tests.machine_builders import uncertain
-from services.executor.tests.test_executor_model import (
+from services.executor.tests.protocol_world import (
     HELD,
     LATE,
     LOST,
@@ -51,8 +51,8 @@ from services.executor.tests.test_executor_model import (
     Worker,
     World,
     ms,
-    search,
 )
+from services.executor.tests.test_executor_model import search
 from services.executor.timing import Timing
 from shared.contracts import Action, CloseReason, ExecutionStatus
 
