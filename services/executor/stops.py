@@ -28,8 +28,8 @@ from shared.ids import derived, fresh
 from shared.service import background
 
 _WITHIN = timedelta(minutes=10)
-_FRESH_MS = 1_000
 _LOOK_EVERY_S = 0.9
+_FRESH_MS = 2_000  # longer than between two looks: what holds back an entry eats of its window
 
 log = structlog.get_logger()
 _stopped = Gauge("tradecast_entries_stopped", "whether new entries are stopped", ["environment", "market"])
@@ -38,7 +38,7 @@ Where = tuple[Environment, MarketType]
 
 
 class Stops:
-    """What is stopped, never known later than a second after it was."""
+    """What is stopped, known about a second after it was, and never later than two."""
 
     def __init__(self, database: Database, clock: Clock, accounts: int) -> None:
         """`accounts`: how many must meet the same refusal within ten minutes before entries stop."""
