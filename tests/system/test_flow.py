@@ -170,7 +170,7 @@ async def test_refusals_that_nobody_foresaw_stop_entries_until_an_administrator_
     await world.paper(
         "POST",
         "/paper/faults",
-        {"match": {"path": "/fapi/v1/algoOrder"}, "kind": "error", "code": -4120, "times": 100},
+        {"match": {"path": "/fapi/v1/algoOrder", "method": "POST"}, "kind": "error", "code": -4120, "times": 100},
     )
     await world.alert()
     stops = "/api/v1/stops"

@@ -81,7 +81,7 @@ async def test_an_api_that_breaks_stops_entries_for_everybody_until_a_person_all
         holder, turner = await house.customer(), await house.customer()
         await traded(house, "buy", holder, turner)
         customers = [await house.customer() for _ in range(5)]
-        await house.paper.fault("error", code=-4120, path=ALGO, times=1_000)
+        await house.paper.fault("error", code=-4120, path=ALGO, method="POST", times=1_000)
 
         first = await traded(house, "buy", *customers)
         assert {(done.status, done.error_code) for done in first} <= {
@@ -124,7 +124,7 @@ async def test_an_api_that_breaks_stops_entries_for_everybody_until_a_person_all
 
 async def test_the_refusals_before_an_allowance_are_forgotten(house: House) -> None:
     customers = [await house.customer() for _ in range(3)]
-    await house.paper.fault("error", code=-4120, path=ALGO, times=1_000)
+    await house.paper.fault("error", code=-4120, path=ALGO, method="POST", times=1_000)
     await traded(house, "buy", *customers)
     [stop] = await facts(house, EntriesStopped)
     await allow(house, stop.stop_id, uuid4())
@@ -137,10 +137,10 @@ async def test_the_refusals_before_an_allowance_are_forgotten(house: House) -> N
 async def test_fewer_accounts_than_that_or_refusals_of_their_own_stop_nothing(house: House) -> None:
     two = [await house.customer() for _ in range(2)]
     for customer in two:
-        await house.paper.fault("error", code=-4120, path=ALGO, api_key=customer.api_key, times=50)
+        await house.paper.fault("error", code=-4120, path=ALGO, method="POST", api_key=customer.api_key, times=50)
     others = [await house.customer() for _ in range(3)]
     for customer in others:  # each its own matter: too many orders
-        await house.paper.fault("error", code=-4045, path=ALGO, api_key=customer.api_key, times=50)
+        await house.paper.fault("error", code=-4045, path=ALGO, method="POST", api_key=customer.api_key, times=50)
     done = await traded(house, "buy", *two, *others)
     assert {one.error_code for one in done} == {"unprotected_closed"}
     await asyncio.sleep(CACHED_S)
