@@ -68,6 +68,7 @@ from shared.reasons import Reason
 _TRIES_MAX = 3
 _EXIT_TRIES_MAX = 5  # what must be closed is not given up because one look at the account was refused
 _PRICE_TRIES_MAX = 4
+_CANCEL_REFUSALS_MAX = 5
 _CANCEL_TRIES_MAX = 12  # some three minutes: left behind, one bound to a quantity may later close what is not ours
 
 
@@ -227,13 +228,17 @@ def _tidying(
             return StepDone(rest)
         case _, Unsent(wait_ms=wait_ms) if wait_ms:
             return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(0))))
-        case CancelProtection(), _ if state.tries + 1 >= _CANCEL_TRIES_MAX:
+        case CancelProtection(), _ if state.tries + 1 >= _cancel_tries_max(seen):
             failure = state.trade.failure or failed(why.caused(Reason.PROTECTION_LEFT, state.cause))
             return StepDone(rest.with_trade(failure=failure))
         case Settle(position, (_, *_), reason), _ if state.tries + 1 >= _TRIES_MAX:
             return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
         case _:
             return _later(state, now_ms)
+
+
+def _cancel_tries_max(seen: Observation) -> int:
+    return _CANCEL_REFUSALS_MAX if isinstance(seen, Refused) else _CANCEL_TRIES_MAX
 
 
 def _do(state: State) -> Decision:

@@ -167,10 +167,10 @@ def test_a_protection_that_is_gone_is_as_good_as_cancelled() -> None:
     assert isinstance(exiting().sees(Seen(FILLED), Done()).effect.step, Settle)
 
 
-@pytest.mark.parametrize("seen", [unsent(), uncertain(), refused(-2015)])
-def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes_and_told(seen: Observation) -> None:
+@pytest.mark.parametrize(("seen", "tries"), [(unsent(), 12), (uncertain(), 12), (refused(-2015), 5)])
+def test_a_protection_that_cannot_be_cancelled_is_left_after_a_while_and_told(seen: Observation, tries: int) -> None:
     again: list[Observation] = [seen, Woke()]
-    execution = exiting().sees(Seen(FILLED), *again * 11)
+    execution = exiting().sees(Seen(FILLED), *again * (tries - 1))
     assert isinstance(execution.effect, Do)
     assert isinstance(execution.effect.step, CancelProtection)
     execution = execution.sees(seen)
