@@ -36,7 +36,7 @@ migrate: .venv/run ## bring the database schemas of DATABASE_URL to their newest
 
 test: .venv/dev ## every test; brings up PostgreSQL, RabbitMQ and Redis where they do not answer
 	@bash tools/servers.sh
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n $${TEST_WORKERS:-4} --dist loadfile
 
 chaos: .venv/dev ## kill 200 processes of a running system, break much else, check that nothing is lost, doubled or unprotected
 	@bash tools/servers.sh

@@ -38,7 +38,9 @@ from services.executor.state import (
     End,
     Fact,
     Find,
+    FindProtection,
     Finished,
+    NotStanding,
     Observation,
     Opened,
     Phase,
@@ -48,6 +50,7 @@ from services.executor.state import (
     Seen,
     Settled,
     Sleep,
+    Standing,
     State,
     StepDone,
     StillOpen,
@@ -150,8 +153,10 @@ def _doing(work: Work, state: State, seen: Observation, now_ms: int, timing: Tim
             return _setting(work, state, seen, now_ms)
         case AskPrice():
             return _asking_price(state, step, seen, now_ms)
-        case CancelProtection() | Settle():
-            return _tidying(work, state, step, seen, now_ms)
+        case CancelProtection():
+            return _cancelling(state, step, seen, now_ms)
+        case Settle():
+            return _settling(work, state, step, seen, now_ms)
 
 
 def _may_be_planned_again(state: State) -> bool:
@@ -195,10 +200,27 @@ def _ask_price(state: State, step: AskPrice) -> Decision:
     return Decision(replace(state, phase=Phase.ACTING), Find(step.symbol, step.entry_client_id, pricing=True))
 
 
-def _tidying(
-    work: Work, state: State, step: CancelProtection | Settle, seen: Observation, now_ms: int
-) -> Decision | StepDone:
-    """What comes after a close. It may fail for a while and is then left be, so that the lane goes on."""
+def _cancelling(state: State, step: CancelProtection, seen: Observation, now_ms: int) -> Decision | StepDone:
+    """What has no position any more. Where that is refused, or fails for long, it is told if it may still stand."""
+    rest = replace(state, steps=state.steps[1:])
+    match seen:
+        case Done() | NotStanding():  # closePosition: it goes with the position by itself
+            return StepDone(rest)
+        case Woke():
+            return _do(state)
+        case Refused() if state.phase is Phase.ACTING and state.tries + 1 >= _CANCEL_REFUSALS_MAX:
+            return Decision(replace(state, phase=Phase.VERIFYING), FindProtection(step.symbol, step.client_id))
+        case Unsent(wait_ms=wait_ms) if wait_ms:
+            return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(0))))
+        case _ if isinstance(seen, Standing) or state.tries + 1 >= _CANCEL_TRIES_MAX:
+            failure = state.trade.failure or failed(why.caused(Reason.PROTECTION_LEFT, state.cause))
+            return StepDone(rest.with_trade(failure=failure))
+        case _:
+            return _later(state, now_ms)
+
+
+def _settling(work: Work, state: State, step: Settle, seen: Observation, now_ms: int) -> Decision | StepDone:
+    """What a closed position earned. That may not be told for a while and is left open then: the lane goes on."""
     rest, market = replace(state, steps=state.steps[1:]), work.job.config.market_type
     match step, seen:
         case Settle(position, exits, _, earlier), Settled(reason):
@@ -224,21 +246,12 @@ def _tidying(
             return StepDone(placing.without_entry(rest).with_trade(failure=failure))
         case _, Woke():
             return _do(state)
-        case CancelProtection(), Done():
-            return StepDone(rest)
         case _, Unsent(wait_ms=wait_ms) if wait_ms:
             return Decision(state, Sleep(now_ms + max(wait_ms, backoff_ms(0))))
-        case CancelProtection(), _ if state.tries + 1 >= _cancel_tries_max(seen):
-            failure = state.trade.failure or failed(why.caused(Reason.PROTECTION_LEFT, state.cause))
-            return StepDone(rest.with_trade(failure=failure))
         case Settle(position, (_, *_), reason), _ if state.tries + 1 >= _TRIES_MAX:
             return StepDone(rest, (Closed(position, Settled(reason, None, None)),))
         case _:
             return _later(state, now_ms)
-
-
-def _cancel_tries_max(seen: Observation) -> int:
-    return _CANCEL_REFUSALS_MAX if isinstance(seen, Refused) else _CANCEL_TRIES_MAX
 
 
 def _do(state: State) -> Decision:

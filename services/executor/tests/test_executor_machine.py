@@ -17,6 +17,8 @@ from services.executor.state import (
     Closed,
     Do,
     Done,
+    FindProtection,
+    NotStanding,
     Observation,
     Phase,
     Place,
@@ -25,6 +27,7 @@ from services.executor.state import (
     Seen,
     Settled,
     Sleep,
+    Standing,
     Woke,
 )
 from services.executor.tests.machine_builders import (
@@ -167,10 +170,24 @@ def test_a_protection_that_is_gone_is_as_good_as_cancelled() -> None:
     assert isinstance(exiting().sees(Seen(FILLED), Done()).effect.step, Settle)
 
 
-@pytest.mark.parametrize(("seen", "tries"), [(unsent(), 12), (uncertain(), 12), (refused(-2015), 5)])
-def test_a_protection_that_cannot_be_cancelled_is_left_after_a_while_and_told(seen: Observation, tries: int) -> None:
+def refused_to_cancel() -> Execution:
+    again: list[Observation] = [refused(-2015), Woke()]
+    return exiting().sees(Seen(FILLED), *again * 4, refused(-2015))
+
+
+def test_whether_a_protection_stands_is_asked_where_cancelling_it_is_refused() -> None:
+    execution = refused_to_cancel()
+    assert execution.effect == FindProtection(HELD.symbol, HELD.protections[0][1])
+    execution.sees(NotStanding(0), Settled(CloseReason.SIGNAL, Decimal(95_000), Decimal(1)))
+    assert execution.ended == ("success", None)
+    execution = refused_to_cancel().sees(Standing("7"), Settled(CloseReason.SIGNAL, Decimal(95_000), Decimal(1)))
+    assert execution.ended == ("failed", "protection_left")
+
+
+@pytest.mark.parametrize("seen", [unsent(), uncertain()])
+def test_a_protection_that_cannot_be_cancelled_is_left_after_some_minutes_and_told(seen: Observation) -> None:
     again: list[Observation] = [seen, Woke()]
-    execution = exiting().sees(Seen(FILLED), *again * (tries - 1))
+    execution = exiting().sees(Seen(FILLED), *again * 11)
     assert isinstance(execution.effect, Do)
     assert isinstance(execution.effect.step, CancelProtection)
     execution = execution.sees(seen)

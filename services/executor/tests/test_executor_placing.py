@@ -237,7 +237,7 @@ def test_an_exit_that_came_to_nothing_is_tried_again(seen: Observation) -> None:
 def test_an_exit_with_nothing_to_reduce_looks_before_it_believes_it() -> None:
     execution = exiting().sees(FLAT)
     assert execution.effect == Do(Settle(HELD, (), CloseReason.SIGNAL))
-    assert execution.sees(SOLD).ended == ("success", None)
+    assert execution.sees(SOLD, Done()).ended == ("success", None)
     again = exiting().sees(FLAT, StillOpen())
     assert (again.effect.order.quantity, again.name()) == (QUANTITY, "x2")
 

@@ -34,7 +34,7 @@ def fired(quantity: Decimal) -> tuple[tuple[CloseReason, Order], ...]:
         # the customer had sold the rest by hand
         (NONE, frozenset(), fired(PART), Gone(STOP, ("9",))),
         # a thin book: the remainder stands, and naked
-        (ONE - PART, frozenset({"target"}), fired(PART), Open((STOP,), Left(ONE - PART, ("9",)))),
+        (ONE - PART, frozenset({"target"}), fired(PART), Open((STOP,), Left(ONE - PART, ("9",)), is_alone=False)),
         (ONE, frozenset({"target"}), fired(NONE), Open((STOP,), Left(ONE))),
     ],
 )
@@ -57,4 +57,5 @@ def test_a_stop_on_its_way_and_a_target_filled_in_part_leave_nothing_to_be_finis
     working = ((STOP, Order("9", "NEW", NONE, None, 0)),)
     assert judge(LONG, Reading(ONE, frozenset({"target"}), working)) == Open((STOP,))
     target = ((CloseReason.TAKE_PROFIT, Order("9", "EXPIRED", PART, None, 0)),)
-    assert judge(LONG, Reading(ONE - PART, frozenset({"stop"}), target)) == Open((CloseReason.TAKE_PROFIT,))
+    reading = Reading(ONE - PART, frozenset({"stop"}), target)
+    assert judge(LONG, reading) == Open((CloseReason.TAKE_PROFIT,), is_alone=False)
