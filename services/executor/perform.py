@@ -127,7 +127,7 @@ class Performer:
                 await exchange.know_clock()  # P3 stands on it
                 asked_ms = exchange.now_ms()
                 order_found = await exchange.find(credentials, symbol, client_id)
-                if order_found is not None:
+                if order_found is not None and order_found.order_id:  # without: archived, which one so young cannot be
                     return Seen(order_found)
                 if moved is not None and moved.by(await exchange.held_net(credentials, moved, client_id)):
                     said = "the exchange does not show the order, but what the account holds moved by it"
