@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 
 from shared import logging
@@ -14,6 +15,12 @@ from shared.db.database import Database
 
 # unconfigured, structlog draws every traceback with its local variables: slow, and a test's secrets among them
 logging.configure("WARNING", "json")
+
+# how fast a machine draws examples is no property of ours
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 POSTGRES = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 AMQP = os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
