@@ -26,6 +26,14 @@ executions = Table(
     Column("finished", Boolean, nullable=False),
 )
 Index("executions_lane", executions.c.exchange_account_id, executions.c.sequence)
+# whether a lane is busy is asked of every row that waits in it: not by way of all that it has done
+Index(
+    "executions_waiting",
+    executions.c.exchange_account_id,
+    executions.c.sequence,
+    postgresql_where=executions.c.finished.is_(False),
+    sqlite_where=executions.c.finished.is_(False),
+)
 Index(
     "executions_due",
     executions.c.wake_at,
